@@ -1,0 +1,59 @@
+package vault
+
+import (
+	"errors"
+	"fmt"
+)
+
+// The errors of a vault. Match them with errors.Is; each says what to do next.
+var (
+	// ErrNotFound: no live secret has that path. Check the spelling, or restore it.
+	ErrNotFound = errors.New("no such secret")
+	// ErrExpired: the secret is past its expiry and its value stays shut; it is
+	// an [ErrNotFound] too (CONTRACT §19.14). Set a new value or another expiry.
+	ErrExpired = fmt.Errorf("secret has expired: %w", ErrNotFound)
+	// ErrVersionRetired: a rotation ended that version; it is an [ErrNotFound]
+	// too. Ask for the latest.
+	ErrVersionRetired = fmt.Errorf("version was retired by a rotation: %w", ErrNotFound)
+	// ErrExists: the path already has a live secret. Change it instead of creating it.
+	ErrExists = errors.New("secret already exists")
+	// ErrPathConflict: a secret and a namespace would share a path. Choose another path.
+	ErrPathConflict = errors.New("a secret and a namespace may not share a path")
+	// ErrReadOnly: the vault's storage refuses writes. Check the disk and its permissions.
+	ErrReadOnly = errors.New("vault is read-only")
+	// ErrStorageFull: the disk has no room; nothing was changed. Free room and try again.
+	ErrStorageFull = errors.New("no room left for the vault")
+	// ErrBusy: another process held the vault for too long; nothing was changed. Try again.
+	ErrBusy = errors.New("vault is busy")
+	// ErrCorrupt: a record does not authenticate or does not parse. Restore a backup.
+	ErrCorrupt = errors.New("vault record is damaged")
+	// ErrNewer: the database was written by a newer coatcheck. Upgrade this one.
+	ErrNewer = errors.New("database is newer than this program")
+	// ErrForeign: the file is not a coatcheck database. Point to another file.
+	ErrForeign = errors.New("not a coatcheck database")
+	// ErrKeyMissing: the key that opens the vault is not where the key source
+	// says. Put it back; without it the values cannot be read.
+	ErrKeyMissing = errors.New("key is missing")
+	// ErrKeyWrong: that key does not open this vault. Use the one it was made with.
+	ErrKeyWrong = errors.New("key does not open this vault")
+	// ErrLoosePermissions: others could read or change a file that must be
+	// private. Tighten it as the message says.
+	ErrLoosePermissions = errors.New("permissions are too loose")
+	// ErrNetworkFilesystem: the database lies on a filesystem without reliable
+	// locks. Move it to a local disk.
+	ErrNetworkFilesystem = errors.New("database lies on a network filesystem")
+)
+
+// InvalidError says which input field breaks which rule. Its text never
+// contains the input.
+type InvalidError struct {
+	Field string // as the user named it: path, value, tier, to, …
+	Rule  string // continues a sentence: "is empty", "is longer than 512 bytes"
+}
+
+// Error returns "FIELD RULE".
+func (e *InvalidError) Error() string { return e.Field + " " + e.Rule }
+
+func invalid(field, rule string, args ...any) error {
+	return &InvalidError{Field: field, Rule: fmt.Sprintf(rule, args...)}
+}

@@ -1,0 +1,148 @@
+package vault
+
+import "strings"
+
+// In is the part of an HTTP request a value stands in.
+type In string
+
+// The parts a [Place] may name.
+const (
+	InHeader In = "header"
+	InQuery  In = "query"
+	InBasic  In = "basic"
+)
+
+// Hole marks where the value stands in a [Place]'s template.
+const Hole = "{}"
+
+// Place is where in an HTTP request a value may stand. Its text form, written
+// by [Place.String] and read by [ParsePlace], is one of
+//
+//	header:Authorization: Bearer {}   the header's whole value, one hole
+//	query:key                         the parameter's whole value
+//	basic:user:{}                     user:password of Basic authentication (RFC 7617)
+type Place struct {
+	In       In     `json:"in"`
+	Name     string `json:"name,omitempty"` // header in canonical spelling, or query parameter
+	Template string `json:"template"`       // text with exactly one [Hole]
+}
+
+// Bearer is the place of OAuth 2.0 bearer tokens (RFC 6750), the default.
+var Bearer = Place{In: InHeader, Name: "Authorization", Template: "Bearer {}"}
+
+// ParsePlace reads the text form. The error is an *[InvalidError] of field "in".
+func ParsePlace(s string) (Place, error) {
+	kind, rest, _ := strings.Cut(s, ":")
+	p := Place{In: In(kind)}
+	switch p.In {
+	case InHeader:
+		name, template, ok := strings.Cut(rest, ":")
+		p.Name, p.Template = canonicalHeader(name), strings.TrimPrefix(template, " ")
+		if !ok {
+			p.Template = Hole
+		}
+	case InQuery:
+		p.Name, p.Template = rest, Hole
+	case InBasic:
+		p.Template = rest
+	default:
+		return Place{}, invalid("in", "does not start with header:, query: or basic:")
+	}
+	return p, p.check()
+}
+
+func (p Place) check() error {
+	switch p.In {
+	case InHeader:
+		if p.Name == "" || canonicalHeader(p.Name) != p.Name {
+			return invalid("in", "does not name a header")
+		}
+		if forbiddenHeader(p.Name) {
+			return invalid("in", "names a header that steers the connection")
+		}
+	case InQuery:
+		if p.Name == "" || strings.ContainsAny(p.Name, "&=#?%+ ") || !printableASCII(p.Name) {
+			return invalid("in", "does not name a query parameter")
+		}
+		if p.Template != Hole {
+			return invalid("in", "has a template around a query parameter")
+		}
+	case InBasic:
+		if !strings.Contains(p.Template, ":") {
+			return invalid("in", "is not basic:USER:PASSWORD with {} for one of them")
+		}
+	default:
+		return invalid("in", "does not start with header:, query: or basic:")
+	}
+	if strings.Count(p.Template, Hole) != 1 {
+		return invalid("in", "does not have exactly one {}")
+	}
+	if !printableASCII(p.Template) {
+		return invalid("in", "has a character that is not printable ASCII")
+	}
+	return nil
+}
+
+// String returns the text form.
+func (p Place) String() string {
+	switch p.In {
+	case InHeader:
+		return "header:" + p.Name + ": " + p.Template
+	case InQuery:
+		return "query:" + p.Name
+	default:
+		return string(p.In) + ":" + p.Template
+	}
+}
+
+// Fill returns the template with text in the hole.
+func (p Place) Fill(text string) string { return strings.Replace(p.Template, Hole, text, 1) }
+
+// forbiddenHeader lists the headers that belong to the connection (RFC 9110
+// §7.6.1) or decide where a request goes; no value ever stands in them.
+func forbiddenHeader(name string) bool {
+	switch name {
+	case "Host", "Connection", "Content-Length", "Transfer-Encoding", "Te", "Trailer", "Upgrade",
+		"Expect", "Keep-Alive", "Proxy-Connection", "Accept-Encoding", "Range", "If-Range":
+		return true
+	default:
+		return false
+	}
+}
+
+// canonicalHeader spells a field name as net/textproto does, or returns ""
+// when it is not an RFC 9110 token.
+func canonicalHeader(name string) string {
+	if name == "" {
+		return ""
+	}
+	out := []byte(name)
+	upper := true
+	for i, c := range out {
+		if !tokenByte(c) {
+			return ""
+		}
+		switch {
+		case upper && c >= 'a' && c <= 'z':
+			out[i] = c - 'a' + 'A'
+		case !upper && c >= 'A' && c <= 'Z':
+			out[i] = c - 'A' + 'a'
+		}
+		upper = c == '-'
+	}
+	return string(out)
+}
+
+func tokenByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
+		strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+}
+
+func printableASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] > 0x7e {
+			return false
+		}
+	}
+	return true
+}

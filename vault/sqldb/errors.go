@@ -1,0 +1,58 @@
+package sqldb
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	driver "modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
+
+	"github.com/coatcheck-dev/coatcheck/vault"
+)
+
+// mapError turns the driver's errors into those of package vault. Detail is
+// kept as text (%v): what SQLite says names tables and codes, never a bound value.
+func mapError(err error) error {
+	if err == nil || errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	if errors.Is(err, sql.ErrConnDone) {
+		return ErrClosed
+	}
+	sentinel := sentinelOf(err)
+	if sentinel == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %v", sentinel, err)
+}
+
+func sentinelOf(err error) error {
+	var e *driver.Error
+	if errors.As(err, &e) {
+		switch e.Code() & 0xff { // primary result code
+		case lib.SQLITE_BUSY, lib.SQLITE_LOCKED:
+			return vault.ErrBusy
+		case lib.SQLITE_FULL:
+			return vault.ErrStorageFull
+		case lib.SQLITE_READONLY, lib.SQLITE_CANTOPEN, lib.SQLITE_PERM:
+			return vault.ErrReadOnly
+		case lib.SQLITE_CORRUPT:
+			return vault.ErrCorrupt
+		case lib.SQLITE_NOTADB:
+			return vault.ErrForeign
+		default:
+			return nil
+		}
+	}
+	switch {
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return vault.ErrReadOnly
+	case errors.Is(err, syscall.ENOSPC):
+		return vault.ErrStorageFull
+	default:
+		return nil
+	}
+}
