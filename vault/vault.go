@@ -48,6 +48,18 @@ type Historian interface {
 	History(ctx context.Context, p Path) ([]Version, error)
 }
 
+// View is a vault inside one transaction of the state database: what it reads
+// and writes is committed or undone with the rest. Methods behave as those of
+// [Vault], [Restorer] and [Historian].
+type View interface {
+	Get(p Path, version int) (Secret, error)
+	Describe(p Path) (Metadata, error)
+	Put(p Path, c Change) (Metadata, error)
+	Delete(p Path, permanent bool) error
+	Restore(p Path) (Metadata, error)
+	History(p Path) ([]Version, error)
+}
+
 // Mode says whether a [Change] may create, replace, or both.
 type Mode int
 
