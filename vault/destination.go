@@ -110,6 +110,35 @@ func ParsePort(s string) (int, error) {
 	return n, nil
 }
 
+// Origin is scheme and host, with the port where it is not the scheme's own
+// (RFC 6454 §6.2).
+func (t Target) Origin() string { return origin(t.Scheme, t.Host, t.Port) }
+
+func origin(scheme, host string, port int) string {
+	switch {
+	case port != DefaultPort(scheme):
+		return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(port))
+	case strings.Contains(host, ":"):
+		return scheme + "://[" + host + "]"
+	default:
+		return scheme + "://" + host
+	}
+}
+
+// Equal reports whether two destinations say the same.
+func (d Destination) Equal(e Destination) bool {
+	if d.HTTP == nil || e.HTTP == nil {
+		return d.HTTP == e.HTTP
+	}
+	return d.HTTP.Equal(*e.HTTP)
+}
+
+// Equal reports whether two destinations say the same.
+func (h HTTPDestination) Equal(g HTTPDestination) bool {
+	return h.Scheme == g.Scheme && h.Host == g.Host && h.Port == g.Port && h.In == g.In &&
+		slices.Equal(h.Methods, g.Methods) && slices.Equal(h.Paths, g.Paths) && slices.Equal(h.Network, g.Network)
+}
+
 // Check normalises d in place (host spelling, sorted methods) and reports the
 // first broken rule as an *[InvalidError] of field "to" or "in".
 func (d *Destination) Check() error {
@@ -169,7 +198,7 @@ func pathGlob(p string) bool {
 
 // Allows reports whether the request t is one of d's. The place is not
 // checked here.
-func (h *HTTPDestination) Allows(t Target) bool {
+func (h HTTPDestination) Allows(t Target) bool {
 	return h.Scheme == t.Scheme && h.Port == t.Port && MatchHost(h.Host, t.Host) &&
 		(len(h.Methods) == 0 || slices.Contains(h.Methods, t.Method)) &&
 		(len(h.Paths) == 0 || slices.ContainsFunc(h.Paths, func(g Glob) bool { return g.Match(t.Path) }))
@@ -186,15 +215,7 @@ func (d Destination) String() string {
 	if len(h.Methods) > 0 {
 		b.WriteString(strings.Join(h.Methods, ",") + " ")
 	}
-	b.WriteString(h.Scheme + "://")
-	switch {
-	case h.Port != DefaultPort(h.Scheme):
-		b.WriteString(net.JoinHostPort(h.Host, strconv.Itoa(h.Port)))
-	case strings.Contains(h.Host, ":"):
-		b.WriteString("[" + h.Host + "]")
-	default:
-		b.WriteString(h.Host)
-	}
+	b.WriteString(origin(h.Scheme, h.Host, h.Port))
 	for i, p := range h.Paths {
 		if i > 0 {
 			b.WriteString(",")
