@@ -10,6 +10,8 @@ package private
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 )
@@ -36,4 +38,45 @@ func WriteFile(path string, data []byte) (err error) {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
+}
+
+// CreateFile is [WriteFile] for a file that must not exist yet; when it does,
+// it is left alone and the error is [fs.ErrExist].
+func CreateFile(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// ReadFile reads a file of at most limit bytes that [CheckFile] accepts. What
+// is read is what was checked, also when the path changes in between.
+func ReadFile(path string, limit int) ([]byte, error) {
+	if err := CheckFile(path); err != nil { // first, because opening a pipe would block
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	if err := checkOpen(f); err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > limit {
+		return nil, fmt.Errorf("%s is longer than %d bytes", path, limit)
+	}
+	return data, nil
 }

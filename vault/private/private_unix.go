@@ -35,6 +35,19 @@ func check(path string, dir bool, forbidden fs.FileMode, remedy string) error {
 	if err != nil {
 		return err
 	}
+	return judge(path, info, dir, forbidden, remedy)
+}
+
+// checkOpen is [CheckFile] for a file that is open already.
+func checkOpen(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	return judge(f.Name(), info, false, 0o077, "chmod 600")
+}
+
+func judge(path string, info fs.FileInfo, dir bool, forbidden fs.FileMode, remedy string) error {
 	if info.IsDir() != dir || !dir && !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is not a %s", path, map[bool]string{true: "folder", false: "regular file"}[dir])
 	}

@@ -55,6 +55,10 @@ func (v Value) Reveal() []byte {
 // IsZero reports whether v holds no bytes.
 func (v Value) IsZero() bool { return v.Len() == 0 }
 
+// Given reports whether v was made by [New], from no bytes perhaps. It tells
+// "an empty value" from "no value".
+func (v Value) Given() bool { return v.open != nil }
+
 // Len returns the number of bytes. It serves size limits; a length is never
 // logged nor shown to a model.
 func (v Value) Len() int {

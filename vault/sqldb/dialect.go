@@ -3,13 +3,16 @@ package sqldb
 import "strings"
 
 // dialect is what differs between the databases the same SQL runs on.
-type dialect struct{ blob string }
+type dialect struct {
+	blob string // bytes
+	text string // text compared byte for byte
+}
 
-var sqlite = dialect{blob: "BLOB"}
+var sqlite = dialect{blob: "BLOB", text: "TEXT"}
 
-// rewrite replaces {blob} in a migration.
+// rewrite replaces {blob} and {text} in a migration.
 func (d dialect) rewrite(statement string) string {
-	return strings.ReplaceAll(statement, "{blob}", d.blob)
+	return strings.NewReplacer("{blob}", d.blob, "{text}", d.text).Replace(statement)
 }
 
 // escapeURIPath makes a file path safe inside a SQLite file: URI.

@@ -22,6 +22,7 @@
 // writers of several processes take turns by that polling, bounded by
 // [BusyTimeout].
 //
-// SQL is written with "?" placeholders and {blob} for byte columns; dialect.go
-// holds what differs between databases. Times are BIGINT microseconds.
+// SQL is written with "?" placeholders; in migrations {blob} is a byte column
+// and {text} one of text that sorts byte for byte. dialect.go holds what differs
+// between databases. Times are BIGINT microseconds.
 package sqldb

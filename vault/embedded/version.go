@@ -1,0 +1,78 @@
+package embedded
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/tink-crypto/tink-go/v2/aead/subtle"
+
+	"github.com/coatcheck-dev/coatcheck/vault"
+	"github.com/coatcheck-dev/coatcheck/vault/secret"
+	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
+)
+
+// head is the sealed part of a version that holds its key and times; doc.go
+// says how it is laid out.
+type head struct {
+	key     [keyBytes]byte
+	created time.Time
+	until   time.Time // zero: readable for good
+}
+
+const headBytes = keyBytes + 8 + 8
+
+func newHead(created time.Time) (h head, err error) {
+	h.created = created
+	_, err = rand.Read(h.key[:])
+	return h, err
+}
+
+func (k *Keyring) sealHead(p vault.Path, version int, h head) ([]byte, error) {
+	plain := make([]byte, 0, headBytes)
+	plain = append(plain, h.key[:]...)
+	plain = binary.BigEndian.AppendUint64(plain, uint64(sqldb.Micros(h.created)))
+	plain = binary.BigEndian.AppendUint64(plain, uint64(sqldb.Micros(h.until)))
+	defer clear(plain)
+	return k.aead.Encrypt(plain, k.versionAAD("coatcheck.head.v1|", p, version))
+}
+
+func (k *Keyring) openHead(p vault.Path, version int, sealed []byte) (h head, err error) {
+	plain, err := k.open(sealed, k.versionAAD("coatcheck.head.v1|", p, version))
+	if err != nil || len(plain) != headBytes {
+		return head{}, damagedVersion(p, version)
+	}
+	copy(h.key[:], plain)
+	h.created = sqldb.Time(int64(binary.BigEndian.Uint64(plain[keyBytes:])))
+	h.until = sqldb.Time(int64(binary.BigEndian.Uint64(plain[keyBytes+8:])))
+	clear(plain)
+	return h, nil
+}
+
+func (k *Keyring) sealBody(p vault.Path, version int, h head, v secret.Value) ([]byte, error) {
+	a, err := subtle.NewAESGCM(h.key[:])
+	if err != nil {
+		return nil, err
+	}
+	plain := v.Reveal()
+	defer clear(plain)
+	return a.Encrypt(plain, k.versionAAD("coatcheck.body.v1|", p, version))
+}
+
+func (k *Keyring) openBody(p vault.Path, version int, h head, body []byte) (secret.Value, error) {
+	a, err := subtle.NewAESGCM(h.key[:])
+	if err != nil {
+		return secret.Value{}, err
+	}
+	plain, err := a.Decrypt(body, k.versionAAD("coatcheck.body.v1|", p, version))
+	if err != nil {
+		return secret.Value{}, damagedVersion(p, version)
+	}
+	defer clear(plain)
+	return secret.New(plain), nil
+}
+
+func damagedVersion(p vault.Path, version int) error {
+	return fmt.Errorf("%w: version %d of %q", vault.ErrCorrupt, version, p)
+}
