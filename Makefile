@@ -1,0 +1,106 @@
+# make build   one static binary: ./coatcheck
+# make test    every check; sets up what it needs by itself
+# make lint    the linter and the formatters
+# make bench   speed and memory beside a bare MCP server, against the budgets
+# make soak    fuzz every target and repeat the suite under the race detector
+#
+# The product needs Go alone. The checks also need a C compiler (race detector) and Node 22.19 or newer (real clients):
+# .tools/need installs or explains what is missing. Developer tools are pinned in .tools/go.mod.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := build
+
+say = @printf '\n== %s\n'
+
+# The version comes from the commit, through the build information that Go writes. Outside a clone there is none to read.
+buildvcs := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo true || echo false)
+
+js       := transport/mcp/clients/testdata/js
+# Programs that only tests start. They live under testdata, where ./... does not look.
+testprogs := ./transport/mcp/bench/testdata/bare
+lintmod  := github.com/golangci/golangci-lint/v2
+linter   := .cache/golangci-lint-$(shell awk '$$1 == "$(lintmod)" { print $$2 }' .tools/go.mod)-$(shell go env GOVERSION)
+cross    := darwin/arm64 windows/amd64 linux/arm64
+
+FUZZTIME   ?= 30s
+SOAKCOUNT  ?= 20
+BENCHFLAGS ?=
+
+.PHONY: build test lint bench soak fuzz vet cross tidy plain race clients clean
+
+build:
+	$(say) 'build ./coatcheck'
+	CGO_ENABLED=0 go build -trimpath -buildvcs=$(buildvcs) -ldflags='-s -w' -o coatcheck .
+
+test: tidy vet lint cross clients plain race
+	$(say) 'every check passed'
+
+tidy:
+	$(say) 'tidy: go.mod and go.sum say what is imported, and the modules are what go.sum says'
+	go mod tidy -diff
+	go mod verify
+
+vet:
+	$(say) 'vet'
+	go vet ./... $(testprogs)
+
+# Vet type-checks the tests too, which a cross-build would not.
+cross:
+	$(say) 'cross: build and vet for $(cross)'
+	@for target in $(cross); do \
+		echo "$$target"; \
+		export GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0; \
+		go build -o /dev/null . && go vet ./...; \
+	done
+
+lint: $(linter)
+	$(say) 'lint'
+	$(linter) run --timeout 20m ./... $(testprogs)
+
+$(linter): .tools/go.mod .tools/go.sum
+	$(say) 'build the linter once (some minutes)'
+	@mkdir -p .cache
+	cd .tools && CGO_ENABLED=0 go build -mod=readonly -trimpath -buildvcs=false -o ../$@ $(lintmod)/cmd/golangci-lint
+	@touch $@
+
+plain:
+	$(say) 'plain suite'
+	CGO_ENABLED=0 go test -count=1 -timeout 5m ./...
+
+race:
+	$(say) 'race detector'
+	@.tools/need cc
+	CGO_ENABLED=1 go test -race -count=1 -timeout 15m ./...
+
+clients: $(js)/node_modules/.package-lock.json
+
+# No install script of any package runs: Node itself comes as a locked package that is nothing but its binary.
+$(js)/node_modules/.package-lock.json: $(js)/package.json $(js)/package-lock.json
+	$(say) 'install the JavaScript clients'
+	@.tools/need npm
+	cd $(js) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@.tools/need node $(js)
+	@touch $@
+
+bench:
+	$(say) 'bench: coatcheck beside a bare MCP server, both in one run'
+	CGO_ENABLED=0 go test -run '^$$' -bench '^BenchmarkBudgets$$' -benchtime 1x -timeout 30m ./transport/mcp/bench $(BENCHFLAGS)
+
+fuzz:
+	$(say) 'fuzz: every target for $(FUZZTIME)'
+	@for pkg in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' "$$pkg" | grep '^Fuzz' || true); do \
+			echo "$$pkg $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$pkg"; \
+		done; \
+	done
+
+soak: fuzz clients
+	$(say) 'soak: the suite $(SOAKCOUNT) times, shuffled, under the race detector'
+	@.tools/need cc
+	CGO_ENABLED=1 go test -race -shuffle=on -count=$(SOAKCOUNT) -failfast -timeout 170m ./...
+
+clean:
+	rm -rf coatcheck coatcheck.exe .cache $(js)/node_modules
