@@ -1,0 +1,121 @@
+package redeem
+
+import (
+	"slices"
+
+	"github.com/coatcheck-dev/coatcheck/vault"
+)
+
+// Limits of a [Call].
+const (
+	MaxURLBytes    = 8 << 10
+	MaxHeaders     = 64
+	MaxHeaderBytes = 32 << 10 // names and values together
+	MaxQueryBytes  = 64 << 10 // URL query and Query together, encoded
+	MaxBodyBytes   = 1 << 20
+)
+
+// Field is one header or one query parameter.
+type Field struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Call is a request as a model wrote it, handles where the secrets would stand.
+type Call struct {
+	Method  string  // any case; "" is GET
+	URL     string  // absolute, http or https
+	Headers []Field // as many as [MaxHeaders]
+	Query   []Field // added after the URL's own query, percent-encoded here
+	Body    string  // at most [MaxBodyBytes]
+	// ContentType is the Content-Type of Body where Headers has none. "" means
+	// application/json if Body is JSON, else text/plain.
+	ContentType string
+}
+
+// Prepared is a [Call] in canonical form. It is immutable.
+type Prepared struct {
+	target  vault.Target
+	query   string // as it is sent, without "?"
+	headers []Field
+	body    string
+	slots   []Slot
+}
+
+// Prepare checks c against every rule that holds whatever the destination, and
+// returns its canonical form. The error is a *[Refusal].
+func Prepare(c Call) (*Prepared, error) {
+	method, err := canonicalMethod(c.Method)
+	if err != nil {
+		return nil, err
+	}
+	target, rawQuery, err := parseURL(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	target.Method = method
+	p := &Prepared{target: target, body: c.Body}
+	for _, found := range find(target.Path) {
+		p.slots = append(p.slots, Slot{Handle: found.text, In: InPath})
+	}
+	if err := p.addQuery(rawQuery, c.Query); err != nil {
+		return nil, err
+	}
+	if err := p.addHeaders(c); err != nil {
+		return nil, err
+	}
+	if len(c.Body) > MaxBodyBytes {
+		return nil, refuse(CodeBody, "The body is longer than 1 MiB.", "Send less in one request.")
+	}
+	for _, found := range find(c.Body) {
+		p.slots = append(p.slots, Slot{Handle: found.text, In: InBody})
+	}
+	return p, nil
+}
+
+func canonicalMethod(m string) (string, error) {
+	if m == "" {
+		return "GET", nil
+	}
+	out := []byte(m)
+	for i, c := range out {
+		if c >= 'a' && c <= 'z' {
+			out[i] = c - 'a' + 'A'
+		} else if c < 'A' || c > 'Z' {
+			return "", refuse(CodeMethod, "The method is not a word of letters.", "Use a method such as GET or POST.")
+		}
+	}
+	m = string(out)
+	if len(m) > 20 || m == "CONNECT" || m == "TRACE" {
+		return "", refuse(CodeMethod, "That method is not sent from here.", "Use a method such as GET or POST.")
+	}
+	return m, nil
+}
+
+// Target is what the policy and the destinations are asked about.
+func (p *Prepared) Target() vault.Target { return p.target }
+
+// URL is the canonical URL as it is sent, with the handles still in it.
+func (p *Prepared) URL() string { return p.target.Origin() + p.requestURI(p.query) }
+
+func (p *Prepared) requestURI(query string) string {
+	if query == "" {
+		return p.target.Path
+	}
+	return p.target.Path + "?" + query
+}
+
+// Handles returns the text of every handle in the request, once each, in the
+// order of first standing.
+func (p *Prepared) Handles() []string {
+	var out []string
+	for _, s := range p.slots {
+		if !slices.Contains(out, s.Handle) {
+			out = append(out, s.Handle)
+		}
+	}
+	return out
+}
+
+// Slots returns where the handles stand, allowed or not.
+func (p *Prepared) Slots() []Slot { return slices.Clone(p.slots) }

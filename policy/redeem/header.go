@@ -1,0 +1,147 @@
+package redeem
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/textproto"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/coatcheck-dev/coatcheck/vault"
+)
+
+const (
+	authorization = "Authorization"
+	contentType   = "Content-Type"
+)
+
+// addHeaders checks the headers and notes the handles in them.
+func (p *Prepared) addHeaders(c Call) error {
+	if len(c.Headers) > MaxHeaders {
+		return refuse(CodeHeader, "There are more than 64 headers.", "Send fewer.")
+	}
+	size := 0
+	count := map[string]int{}
+	for _, f := range c.Headers {
+		size += len(f.Name) + len(f.Value)
+		name := textproto.CanonicalMIMEHeaderKey(f.Name)
+		for _, h := range find(f.Name) {
+			p.slots = append(p.slots, Slot{Handle: h.text, In: InHeaderName})
+		}
+		value := strings.Trim(f.Value, " ")
+		if err := checkHeader(name, value); err != nil {
+			return err
+		}
+		count[name]++
+		p.headers = append(p.headers, Field{name, value})
+		p.findInHeader(len(p.headers) - 1)
+	}
+	if size > MaxHeaderBytes {
+		return refuse(CodeHeader, "The headers are longer than 32 KiB.", "Send less.")
+	}
+	for _, s := range p.slots {
+		if (s.In == vault.InHeader || s.In == vault.InBasic) && count[s.Name] > 1 {
+			return refuse(CodeHeader, "Header "+s.Name+" carries a handle and is there twice.", "Give that header once.")
+		}
+	}
+	for _, name := range []string{authorization, contentType} {
+		if count[name] > 1 {
+			return refuse(CodeHeader, "Header "+name+" is there twice.", "Give that header once.")
+		}
+	}
+	return p.addContentType(c, count[contentType] > 0)
+}
+
+func checkHeader(name, value string) error {
+	if !httpguts.ValidHeaderFieldName(name) {
+		return refuse(CodeHeader, "A header has a name that is not a token.", "Use letters, digits and hyphens.")
+	}
+	if !printable(value) {
+		return refuse(CodeHeader, "Header "+name+" has a character that is not printable ASCII.", "Encode it, or put it into the body.")
+	}
+	if why := steers(name); why != "" {
+		return refuse(CodeHeader, "Header "+name+" "+why+".", "Leave that header out.")
+	}
+	return nil
+}
+
+// steers returns why a header is not taken from a caller, or "". The name is
+// in canonical spelling.
+func steers(name string) string {
+	switch name {
+	case "Host":
+		return "is taken from the URL"
+	case "Connection", "Keep-Alive", "Te", "Trailer", "Upgrade", "Http2-Settings", "Expect":
+		return "belongs to the connection (RFC 9110 §7.6.1)"
+	case "Content-Length", "Transfer-Encoding":
+		return "is computed from the body"
+	case "Accept-Encoding":
+		return "is always identity, so that the answer can be scrubbed"
+	case "Range", "If-Range":
+		return "would fetch an answer in parts that cannot be scrubbed"
+	case "X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url", "X-Original-Host", "Forwarded":
+		return "would make the server read another request than the one that was checked"
+	}
+	switch {
+	case strings.HasPrefix(name, "Proxy-"):
+		return "belongs to a proxy"
+	case strings.HasPrefix(name, "X-Forwarded-"):
+		return "would make the server read another request than the one that was checked"
+	}
+	return ""
+}
+
+// findInHeader notes the handles in header i. Basic credentials may be written
+// in clear ("Basic user:HANDLE") or already in base64.
+func (p *Prepared) findInHeader(i int) {
+	f := p.headers[i]
+	add := func(in vault.In, text string) {
+		for _, h := range find(text) {
+			p.slots = append(p.slots, Slot{
+				Handle: h.text, In: in, Name: f.Name, Template: text[:h.start] + vault.Hole + text[h.end:], header: i,
+			})
+		}
+	}
+	if f.Name == authorization && len(f.Value) > 6 && strings.EqualFold(f.Value[:6], "Basic ") {
+		credentials := strings.TrimLeft(f.Value[6:], " ")
+		if strings.Contains(credentials, ":") {
+			add(vault.InBasic, credentials)
+			return
+		}
+		if plain, err := base64.StdEncoding.DecodeString(credentials); err == nil {
+			add(vault.InBasic, string(plain))
+			return
+		}
+	}
+	add(vault.InHeader, f.Value)
+}
+
+func (p *Prepared) addContentType(c Call, has bool) error {
+	kind := strings.Trim(c.ContentType, " ")
+	if err := checkHeader(contentType, kind); err != nil {
+		return err
+	}
+	switch {
+	case has && kind != "":
+		return refuse(CodeHeader, "The content type is there twice.", "Give it once.")
+	case has, kind == "" && c.Body == "":
+		return nil
+	case kind == "" && json.Valid([]byte(c.Body)):
+		kind = "application/json"
+	case kind == "":
+		kind = "text/plain; charset=utf-8"
+	}
+	p.headers = append(p.headers, Field{contentType, kind})
+	p.findInHeader(len(p.headers) - 1)
+	return nil
+}
+
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}

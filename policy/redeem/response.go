@@ -1,0 +1,113 @@
+package redeem
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// RedirectHint is what to tell a model about a [Response.Redirect].
+const RedirectHint = "Redirects are not followed. If that place is right, make a new request to it; its destination is checked anew."
+
+// WithheldEncoding is the [Response.Withheld] of a body in an encoding that
+// cannot be scrubbed.
+const WithheldEncoding = "content_encoding"
+
+// Response is an upstream's answer, before it is scrubbed.
+type Response struct {
+	Status    int     // 200 to 599
+	Headers   []Field // sorted by name; those of the connection are dropped
+	Body      []byte  // at most [Options.MaxBody] bytes
+	Truncated bool    // the body was longer; a value may be cut at its end
+	Withheld  string  // why Body is empty although there was one: [WithheldEncoding] or ""
+	Redirect  string  // of a 3xx: its Location as an absolute URL; it was not followed
+}
+
+func (c *Client) read(ctx context.Context, p *Prepared, answer *http.Response, values [][]byte) (*Response, error) {
+	switch answer.StatusCode {
+	case http.StatusSwitchingProtocols:
+		return nil, &Upstream{Code: CodeUpgrade}
+	case http.StatusPartialContent:
+		return nil, &Upstream{Code: CodePartial}
+	}
+	if answer.StatusCode < 200 || answer.StatusCode > 599 {
+		return nil, &Upstream{Code: CodeMalformed}
+	}
+	out := &Response{Status: answer.StatusCode, Headers: headers(answer.Header, values)}
+	if location := answer.Header.Get("Location"); location != "" && out.Status >= 300 && out.Status < 400 {
+		out.Redirect = p.resolve(location)
+	}
+	for _, encoding := range answer.Header.Values("Content-Encoding") {
+		if !strings.EqualFold(strings.TrimSpace(encoding), "identity") {
+			out.Withheld = WithheldEncoding
+			return out, nil
+		}
+	}
+	body, err := io.ReadAll(io.LimitReader(answer.Body, int64(c.opts.MaxBody)+1))
+	if err != nil {
+		return nil, failed(ctx, CodeCut)
+	}
+	if len(body) > c.opts.MaxBody {
+		body, out.Truncated = body[:c.opts.MaxBody], true
+	}
+	out.Body = body
+	return out, nil
+}
+
+// resolve makes a Location absolute; one that does not parse stays as it is.
+func (p *Prepared) resolve(location string) string {
+	base, err := url.Parse(p.target.Origin() + p.target.Path)
+	if err != nil {
+		return location
+	}
+	u, err := base.Parse(location)
+	if err != nil {
+		return location
+	}
+	return u.String()
+}
+
+// headers returns what may be shown of h. A name that spells a value in
+// another letter case is dropped: net/http changes the case of names, and
+// package redact compares bytes.
+func headers(h http.Header, values [][]byte) []Field {
+	hop := map[string]bool{
+		"Connection": true, "Keep-Alive": true, "Proxy-Authenticate": true, "Proxy-Authorization": true, "Proxy-Connection": true,
+		"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+	}
+	for _, list := range h.Values("Connection") {
+		for name := range strings.SplitSeq(list, ",") {
+			hop[http.CanonicalHeaderKey(strings.TrimSpace(name))] = true
+		}
+	}
+	var out []Field
+	for name, list := range h {
+		if hop[name] || spells(name, values) {
+			continue
+		}
+		for _, v := range list {
+			out = append(out, Field{name, v})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Field) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+func spells(name string, values [][]byte) bool {
+	name = strings.ToLower(name)
+	for _, v := range values {
+		for _, form := range []string{
+			string(v), hex.EncodeToString(v), base64.RawStdEncoding.EncodeToString(v), base64.RawURLEncoding.EncodeToString(v),
+		} {
+			if strings.Contains(name, strings.ToLower(form)) {
+				return true
+			}
+		}
+	}
+	return false
+}
