@@ -1,0 +1,106 @@
+// Package identity knows who asks: the owner, and agents by key or by name.
+//
+// The one rule: a [Principal] comes from a credential, never from what a
+// client says of itself, and every failure to make one looks the same.
+//
+//	agents := identity.New()
+//	key, err := agents.Add(tx, "claude", false, now) // shown once, stored as a hash
+//	who, err := agents.ByKey(tx, key)
+//	who.Door, who.Addr = policy.DoorMCP, addr
+//	err = agents.Alive(tx, who)                      // at each request: revoked means at once
+//
+// Who is who:
+//
+//	owner        opens the home's key; only the command line makes it
+//	agent:local  the unnamed agent over stdio
+//	agent:NAME   a registered agent: by key on network doors, by name over stdio
+//
+// Choice: a name may be registered again after it was revoked, which is how a
+// key is replaced. A Principal remembers which registration it was made from,
+// so that a session opened with the old key ends with it.
+//
+// Not here: what anybody may do (package policy), scoped tokens and admins.
+package identity
+
+import (
+	"errors"
+	"time"
+
+	"github.com/coatcheck-dev/coatcheck/policy"
+)
+
+// Kind says what sort of principal asks.
+type Kind string
+
+// The kinds of a [Principal].
+const (
+	Owner Kind = "owner"
+	Admin Kind = "admin"
+	Agent Kind = "agent"
+)
+
+// Names that no agent may be registered under, in any spelling of case.
+const (
+	Local     = "local" // the agent over stdio that gives no name
+	ownerName = "owner"
+)
+
+// KeyPrefix starts every agent key made here; keys with other prefixes are
+// looked up just the same.
+const KeyPrefix = "ass_live_"
+
+// The errors of this package.
+var (
+	// ErrUnauthenticated: no live principal has that credential. It says no
+	// more on purpose. Give a valid key, or register the agent.
+	ErrUnauthenticated = errors.New("not authenticated")
+	// ErrAgentExists: a live agent has that name. Revoke it first, or choose another name.
+	ErrAgentExists = errors.New("agent already exists")
+	// ErrUnknownAgent: no live agent has that name. List the agents.
+	ErrUnknownAgent = errors.New("no such agent")
+)
+
+// Principal is who asks, through which door. The zero Principal is nobody.
+// Principals compare equal with == when they are the same caller.
+type Principal struct {
+	Kind   Kind
+	Name   string // the agent's name; "owner" for the owner
+	Stdio  bool   // started by an MCP client over stdio
+	Door   policy.Door
+	Addr   string // network address without port; "" where there is none
+	Client string // what the client calls itself: a label for the log, never an identity
+
+	since int64 // registration this was made from, microseconds; 0: none
+}
+
+// ID is the principal as handles and the log name it: "owner" or "agent:NAME".
+func (p Principal) ID() string {
+	if p.Kind == Owner {
+		return ownerName
+	}
+	return string(p.Kind) + ":" + p.Name
+}
+
+// Subject is the principal as rules see it.
+func (p Principal) Subject() policy.Subject {
+	return policy.Subject{Agent: p.Name, Stdio: p.Stdio, Door: p.Door}
+}
+
+// OwnerCLI is the owner at the command line.
+func OwnerCLI() Principal {
+	return Principal{Kind: Owner, Name: ownerName, Door: policy.DoorCLI}
+}
+
+// LocalStdio is the agent that an MCP client started without a name.
+func LocalStdio() Principal {
+	return Principal{Kind: Agent, Name: Local, Stdio: true, Door: policy.DoorMCP}
+}
+
+// Registration is one registered agent, as listed.
+type Registration struct {
+	Name      string
+	Stdio     bool
+	CreatedAt time.Time
+	RevokedAt time.Time // zero: live
+	KeyHint   string    // which sort of key it has, nothing of the key; "" over stdio
+}
