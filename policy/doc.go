@@ -1,0 +1,3 @@
+// Package policy answers who may do what with which secret, from one YAML
+// file.
+package policy

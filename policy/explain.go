@@ -1,0 +1,217 @@
+package policy
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// Explanation is a [Decision] in words. "policy explain" and the tool
+// explain_access print the same ones.
+type Explanation struct {
+	Decision
+	Sentence string // who may or may not do what, and why; ends with a full stop
+	Next     string // what a person or a model can do now; ends with a full stop
+	// Considered are the rules that name the agent, the nearest to deciding
+	// first, at most 16. Rules for others are not shown.
+	Considered []RuleVerdict
+}
+
+// RuleVerdict says what one rule has to do with a request.
+type RuleVerdict struct {
+	Rule string
+	Why  string // "allows it", "denies it", or what keeps it from applying
+}
+
+const maxConsidered = 16
+
+// Explain decides like [Policy.Decide] and says why. It takes time
+// proportional to the number of rules.
+func (p *Policy) Explain(r Request) Explanation {
+	e := Explanation{Decision: p.Decide(r)}
+	near := p.near(r)
+	for _, n := range near[:min(len(near), maxConsidered)] {
+		e.Considered = append(e.Considered, RuleVerdict{n.rule.Name, n.why(r)})
+	}
+	var because string
+	switch {
+	case e.Allowed:
+		because, e.Next = "rule "+quote(e.Rule)+" allows it"+bounds(e.Decision), next(r)
+	case e.Rule != "":
+		because, e.Next = "rule "+quote(e.Rule)+" denies it", "Choose another secret, or ask the owner about rule "+quote(e.Rule)+"."
+		if e.Reason != reasonDenied {
+			because += " (" + strings.TrimRight(e.Reason, ".") + ")"
+		}
+	default:
+		because, e.Next = refusal(r, near)
+	}
+	e.Sentence = ask(r, e.Allowed) + ": " + because + "."
+	return e
+}
+
+// ask is the request as a sentence without its end.
+func ask(r Request, may bool) string {
+	who, verb := "agent "+quote(r.Agent), " may "
+	if r.Agent == "" {
+		who = "nobody"
+	} else if !may {
+		verb = " may not "
+	}
+	s := who + verb + string(r.Right) + " " + string(r.Path) + " through " + string(r.Door)
+	if r.Target != nil && r.Right == Use {
+		s += " for " + r.Target.Method + " " + r.Target.Origin()
+	}
+	return s
+}
+
+// bounds are the limits of a permission in words.
+func bounds(d Decision) string {
+	var parts []string
+	if d.Limits.TTL > 0 {
+		parts = append(parts, "for "+formatDuration(d.Limits.TTL)+" at most")
+	}
+	if d.Limits.Uses > 0 {
+		parts = append(parts, plural(d.Limits.Uses, "use"))
+	}
+	if d.Limits.Rate.Count > 0 {
+		parts = append(parts, "at "+d.Limits.Rate.String())
+	}
+	if len(d.To) > 0 {
+		parts = append(parts, "to "+destinations(d.To))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return ", " + strings.Join(parts, ", ")
+}
+
+func next(r Request) string {
+	switch {
+	case r.Right == Use && r.Target == nil:
+		return "Get a handle, and put it where the value would stand; its destination is checked when it is used."
+	case r.Right == Use:
+		return "Make the request; the secret's own destinations must allow it too."
+	default:
+		return "Go ahead."
+	}
+}
+
+// The conditions of a rule, in the order in which they are told.
+const (
+	missPath = 1 << iota
+	missRight
+	missDoor
+	missTarget
+)
+
+// nearRule is a rule that names the agent, and which conditions it misses.
+type nearRule struct {
+	rule   *Rule
+	misses int
+}
+
+// near returns the rules that name the agent: those that miss less first,
+// those that miss the path last, then by name.
+func (p *Policy) near(r Request) []nearRule {
+	if p == nil {
+		return nil
+	}
+	var found []nearRule
+	for _, rule := range p.ranked {
+		if !rule.names(r.Subject) {
+			continue
+		}
+		n := nearRule{rule: rule}
+		if !rule.covers(r.Path) {
+			n.misses |= missPath
+		}
+		if !slices.Contains(rule.Rights, r.Right) {
+			n.misses |= missRight
+		}
+		if !slices.Contains(rule.Doors, r.Door) {
+			n.misses |= missDoor
+		}
+		if rule.narrows(r.Right) && (r.Target == nil && rule.Deny || r.Target != nil && !rule.reaches(r.Target)) {
+			n.misses |= missTarget
+		}
+		found = append(found, n)
+	}
+	slices.SortStableFunc(found, func(a, b nearRule) int {
+		return cmp.Or(cmp.Compare(a.misses&missPath, b.misses&missPath), cmp.Compare(count(a.misses), count(b.misses)))
+	})
+	return found
+}
+
+func count(bits int) int {
+	n := 0
+	for ; bits != 0; bits &= bits - 1 {
+		n++
+	}
+	return n
+}
+
+func (n nearRule) why(r Request) string {
+	verb := "allows"
+	if n.rule.Deny {
+		verb = "denies"
+	}
+	switch {
+	case n.misses == 0:
+		return verb + " it"
+	case n.misses&missPath != 0:
+		return "is for other paths"
+	case n.misses&missRight != 0:
+		return verb + " " + strings.Join(texts(n.rule.Rights), ", ") + " only"
+	case n.misses&missDoor != 0:
+		return verb + " it through " + strings.Join(texts(n.rule.Doors), ", ") + " only"
+	case r.Target == nil:
+		return verb + " it to " + destinations(n.rule.To) + ", which is decided when a handle is used"
+	default:
+		return verb + " it to " + destinations(n.rule.To) + " only"
+	}
+}
+
+// refusal says why no rule allows a request, from the allow rule that is
+// nearest to it, and what can be done.
+func refusal(r Request, near []nearRule) (because, next string) {
+	i := slices.IndexFunc(near, func(n nearRule) bool { return !n.rule.Deny })
+	if i < 0 {
+		return "no rule allows this agent anything", "The owner can add a rule for it to the policy file."
+	}
+	n := near[i]
+	switch {
+	case n.misses&missPath != 0:
+		return "no rule for this agent covers this path", "Choose a secret from list_secrets, or ask the owner to add a rule for this path."
+	default:
+		because = "rule " + quote(n.rule.Name) + " " + n.why(r)
+	}
+	switch n.misses {
+	case missDoor:
+		next = "Use a door that the rule names, or ask the owner to add " + string(r.Door) + " to its doors."
+	case missTarget:
+		next = "Send the request to an allowed destination, or ask the owner to add this one to the rule."
+	default:
+		next = "Ask the owner to allow " + string(r.Right) + " on this path."
+	}
+	return because, next
+}
+
+// destinations lists entries of "to", three at most.
+func destinations(to []Narrow) string {
+	var parts []string
+	for i, n := range to {
+		if i == 3 {
+			parts = append(parts, "and "+plural(len(to)-3, "other"))
+			break
+		}
+		s := n.Host
+		if len(n.Methods) > 0 {
+			s = strings.Join(n.Methods, "|") + " " + s
+		}
+		if len(n.Paths) > 0 {
+			s += strings.Join(texts(n.Paths), "|")
+		}
+		parts = append(parts, s)
+	}
+	return strings.Join(parts, ", ")
+}
