@@ -1,0 +1,125 @@
+package tools
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"strings"
+
+	"github.com/coatcheck-dev/coatcheck/policy/broker"
+	"github.com/coatcheck-dev/coatcheck/policy/handle"
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/policy/redeem"
+	"github.com/coatcheck-dev/coatcheck/vault"
+)
+
+// Codes of failures that arise here. All others come with the error.
+const (
+	InvalidArgument = "invalid_argument"
+	Internal        = "internal"
+)
+
+// Failure is what a model is told when a tool does not do what was asked. Its
+// texts carry no value, no handle and nothing an upstream said.
+type Failure struct {
+	Code    string `json:"code"`           // stable word, for programs
+	Message string `json:"message"`        // what is wrong, a sentence
+	Next    string `json:"next,omitempty"` // what to do next, a sentence
+	// Reference names the log entry of a failure of code [Internal].
+	Reference string `json:"reference,omitempty"`
+}
+
+// JSON returns f as a compact JSON object of code, message, next and reference.
+func (f *Failure) JSON() string {
+	text, err := encode(f)
+	if err != nil {
+		return `{"code":"` + Internal + `"}` // four strings always encode
+	}
+	return string(text)
+}
+
+// Broken is the failure of a fault of the machine. The caller logs it under
+// the reference.
+func Broken() *Failure {
+	return &Failure{
+		Code:      Internal,
+		Message:   "Something is broken in coatcheck; nothing more is known here.",
+		Next:      "Try once more. If it happens again, give the reference to the owner: it is in the log.",
+		Reference: "ref_" + rand.Text()[:10],
+	}
+}
+
+const getAgain = "Get a new handle with get_secret and use that."
+
+// failures is the one table from errors to what a model is told. Order matters:
+// vault.ErrExpired and vault.ErrVersionRetired are vault.ErrNotFound too.
+//
+//nolint:gochecknoglobals // a constant table
+var failures = []struct {
+	err                 error
+	code, message, next string
+}{
+	{handle.ErrMistyped, "handle_mistyped", "The handle is mistyped: its checksum does not match.", "Copy it again, every character, from the answer of get_secret."},
+	{handle.ErrUnknown, "handle_unknown", "This desk knows no such handle of yours.", getAgain},
+	{handle.ErrExpired, "handle_expired", "The handle has expired.", getAgain},
+	{handle.ErrExhausted, "handle_exhausted", "The handle has no uses left.", getAgain},
+	{handle.ErrRevoked, "handle_revoked", "The handle was revoked.", "If you still need the secret, ask with get_secret; it may be refused."},
+	{vault.ErrExpired, "secret_expired", "The secret has expired, and its value stays shut.", "Ask the owner to set a new value or another expiry."},
+	{vault.ErrVersionRetired, "version_retired", "That version was retired by a rotation.", "Leave version out to get the latest."},
+	{vault.ErrNotFound, "not_found", "There is no such secret, or no such version of it.", "Use list_secrets to see what is there, and check the spelling."},
+	{vault.ErrExists, "exists", "A secret with that path exists already.", "Choose another path, or change the one that is there."},
+	{vault.ErrPathConflict, "path_conflict", "A secret and a namespace may not share a path.", "Choose another path."},
+	{identity.ErrUnauthenticated, "unauthenticated", "This agent's access has ended.", "Ask the owner of this coatcheck."},
+	{vault.ErrBusy, "busy", "The vault was busy for too long; nothing was done.", "Try again in a moment."},
+	{vault.ErrReadOnly, "storage_read_only", "The vault's storage refuses writes; nothing was done.", "Tell the owner: the disk or its permissions need attention."},
+	{vault.ErrStorageFull, "storage_full", "The disk is full; nothing was done.", "Tell the owner to free some room."},
+	{vault.ErrCorrupt, "damaged", "The record of this secret is damaged and was not opened.", "Tell the owner to restore a backup."},
+	{context.Canceled, "cancelled", "The call was cancelled before it was done.", "Ask again if it is still needed."},
+	{context.DeadlineExceeded, "timeout", "The call took too long and was stopped.", "Try again, or ask for less."},
+}
+
+// upstream says in a sentence why no answer came, by code.
+const upstreamNext = "Check the URL. If it is right, the other side is down or slow: try again later."
+
+// failed turns an error of the broker into a result.
+func failed(err error) Result {
+	var denied *broker.Denied
+	var refusal *redeem.Refusal
+	var upstream *redeem.Upstream
+	var bad *vault.InvalidError
+	switch {
+	case errors.As(err, &denied):
+		return Result{Failure: &Failure{Code: string(denied.Code), Message: denied.Reason, Next: denied.Next}}
+	case errors.As(err, &refusal):
+		return Result{Failure: &Failure{Code: string(refusal.Code), Message: refusal.Reason, Next: refusal.Next}}
+	case errors.As(err, &upstream):
+		return Result{Failure: &Failure{Code: string(upstream.Code), Message: "No usable answer came from the other side.", Next: upstreamNext}}
+	case errors.As(err, &bad):
+		return Result{Failure: badArgument(bad.Field, bad.Rule)}
+	}
+	for _, f := range failures {
+		if errors.Is(err, f.err) {
+			return Result{Failure: &Failure{Code: f.code, Message: f.message, Next: f.next}}
+		}
+	}
+	return Result{Failure: Broken(), Cause: err}
+}
+
+func badArguments(what string) *Failure {
+	return &Failure{Code: InvalidArgument, Message: what + ".", Next: "Call the tool again with arguments that fit its input schema."}
+}
+
+func badArgument(field, rule string) *Failure {
+	return badArguments("argument " + field + " " + rule)
+}
+
+// unknownArgument does not repeat the name it was given, which could be
+// anything, and helps with the nearest one there is.
+func unknownArgument(name string, known []string) *Failure {
+	f := badArguments("there is an argument this tool does not know")
+	if near := nearest(name, known); near != "" {
+		f.Message = "there is an argument this tool does not know; the nearest it knows is " + near + "."
+	}
+	f.Next = "Call the tool again with these arguments only: " + strings.Join(known, ", ") + "."
+	return f
+}

@@ -1,0 +1,77 @@
+package mcp
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/mark3labs/mcp-go/mcp"
+
+	"github.com/coatcheck-dev/coatcheck/transport/mcp/envelope"
+)
+
+// noBatches is said to batches where the revision has none: only 2025-03-26 does.
+const noBatches = "batches belong to protocol revision 2025-03-26, which this session does not speak"
+
+// batch answers the messages of a batch, one after the other, in one array; a
+// batch of notifications gets no answer.
+func (c *connection) batch(text []byte) {
+	if c.session.ProtocolVersion() != mcp.ProtocolVersion20250326 {
+		c.failed(c.send(rpcError(nil, envelope.InvalidRequest, noBatches)))
+		return
+	}
+	answers, bad := c.each(c.ctx, c.calls, text)
+	switch {
+	case bad != nil:
+		c.failed(c.send(refused(bad)))
+	case len(answers) > 0:
+		c.failed(c.send(answers))
+	}
+}
+
+// each handles the messages of a batch as of one client.
+func (s *Server) each(ctx context.Context, running *calls, text []byte) ([]json.RawMessage, *envelope.Error) {
+	parts, bad := envelope.Split(text)
+	if bad != nil {
+		return nil, bad
+	}
+	var answers []json.RawMessage
+	for _, part := range parts {
+		answer := s.member(ctx, running, part)
+		if answer == nil {
+			continue
+		}
+		text, err := json.Marshal(answer)
+		if err != nil {
+			return nil, &envelope.Error{Code: mcp.INTERNAL_ERROR, Text: "internal error"}
+		}
+		answers = append(answers, text)
+	}
+	return answers, nil
+}
+
+// member handles one message of a batch.
+func (s *Server) member(ctx context.Context, running *calls, text []byte) mcp.JSONRPCMessage {
+	m, bad := envelope.Check(text)
+	switch {
+	case bad != nil:
+		return refused(bad)
+	case m.Kind == envelope.Batch:
+		return rpcError(nil, envelope.InvalidRequest, "a batch stands inside a batch")
+	case m.Kind == envelope.Notification && string(m.Method) == string(mcp.MethodNotificationCancelled):
+		running.cancel(m.RequestID)
+		return nil
+	case m.Kind != envelope.Request:
+		return nil
+	case string(m.Method) == string(mcp.MethodInitialize):
+		return rpcError(m.ID, envelope.InvalidRequest, "initialize stands inside a batch")
+	}
+	ctx, one, ok := running.start(ctx, m.ID)
+	if !ok {
+		return rpcError(m.ID, envelope.InvalidRequest, "a request with this id is not yet answered")
+	}
+	answer := s.handle(ctx, m, text)
+	if !running.finish(m.ID, one) {
+		return nil
+	}
+	return answer
+}

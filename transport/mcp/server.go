@@ -1,0 +1,176 @@
+package mcp
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
+
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/tools"
+)
+
+// Options of a [Server]. The zero Options work.
+type Options struct {
+	Version         string           // of this program; "": "dev"
+	Log             *slog.Logger     // nil: nothing is logged
+	MaxMessageBytes int              // one message; 0: 4 MiB
+	MaxCalls        int              // calls running at once on one stdio connection; 0: 64
+	Drain           time.Duration    // how long calls may go on after a shutdown began; 0: 10 s
+	MaxSessions     int              // HTTP sessions of one principal, the oldest gives way; 0: 64
+	SessionIdle     time.Duration    // an HTTP session ends when idle for so long; 0: 30 min
+	Now             func() time.Time // nil: time.Now
+}
+
+func (o *Options) withDefaults() Options {
+	var out Options
+	if o != nil {
+		out = *o
+	}
+	if out.Version == "" {
+		out.Version = "dev"
+	}
+	if out.Log == nil {
+		out.Log = slog.New(slog.DiscardHandler)
+	}
+	if out.Now == nil {
+		out.Now = time.Now
+	}
+	for _, n := range []struct {
+		at       *int
+		standard int
+	}{{&out.MaxMessageBytes, 4 << 20}, {&out.MaxCalls, 64}, {&out.MaxSessions, 64}} {
+		if *n.at <= 0 {
+			*n.at = n.standard
+		}
+	}
+	if out.Drain <= 0 {
+		out.Drain = 10 * time.Second
+	}
+	if out.SessionIdle <= 0 {
+		out.SessionIdle = 30 * time.Minute
+	}
+	return out
+}
+
+// instructions is what a client may put into the model's system prompt.
+const instructions = `coatcheck lets you use secrets (API keys, tokens, passwords) without ever seeing them.
+
+1. Find the secret's path with list_secrets, unless you know it.
+2. Call get_secret with the path. You get a handle that starts with or contains "ash_": a ticket, not the secret. It works only here, only for you, only for the destinations in the answer, and for a limited time.
+3. Call http_request and write the handle exactly where the secret would stand, for example in the header "Authorization: Bearer HANDLE". The real value is put in its place on the way out, and masked in the answer.
+
+A handle is worthless anywhere else: do not put it into curl, code, files or environment variables, and do not ask the user for the secret. When a handle has expired, call get_secret again. Every refusal says what to do next; explain_access tells what is allowed.`
+
+// Server offers a fixed list of tools. It is safe for concurrent use: any
+// number of stdio connections and HTTP handlers may share one.
+type Server struct {
+	Options
+	core *server.MCPServer
+}
+
+// NewServer returns a Server that offers list.
+func NewServer(list []tools.Tool, opts *Options) *Server {
+	s := &Server{Options: opts.withDefaults()}
+	hooks := &server.Hooks{}
+	hooks.AddAfterInitialize(initialized)
+	s.core = server.NewMCPServer("coatcheck", s.Version,
+		server.WithTitle("coatcheck"),
+		server.WithInstructions(instructions),
+		server.WithToolCapabilities(false), // the list never changes
+		server.WithHooks(hooks),
+	)
+	entries := make([]server.ServerTool, 0, len(list))
+	for _, t := range list {
+		entries = append(entries, server.ServerTool{Tool: described(t), Handler: s.handler(t)})
+	}
+	s.core.AddTools(entries...)
+	return s
+}
+
+func described(t tools.Tool) mcp.Tool {
+	m := mcp.NewToolWithRawSchema(t.Name, t.Description, t.Input)
+	m.RawOutputSchema = t.Output
+	m.Title = t.Title
+	m.Annotations = mcp.ToolAnnotation{
+		Title:           t.Title,
+		ReadOnlyHint:    mcp.ToBoolPtr(t.Hints.ReadOnly),
+		DestructiveHint: mcp.ToBoolPtr(t.Hints.Destructive),
+		IdempotentHint:  mcp.ToBoolPtr(t.Hints.Idempotent),
+		OpenWorldHint:   mcp.ToBoolPtr(t.Hints.OpenWorld),
+	}
+	return m
+}
+
+// principalKey is the context key of the [identity.Principal] behind a request.
+type principalKey struct{}
+
+func withPrincipal(ctx context.Context, who identity.Principal) context.Context {
+	return context.WithValue(ctx, principalKey{}, who)
+}
+
+// handler runs one tool. It never returns a Go error: mcp-go would send its text.
+func (s *Server) handler(t tools.Tool) server.ToolHandlerFunc {
+	return func(ctx context.Context, request mcp.CallToolRequest) (result *mcp.CallToolResult, _ error) {
+		defer func() {
+			if v := recover(); v != nil {
+				failure := tools.Broken()
+				s.panicked(ctx, failure.Reference, t.Name, v)
+				result = failureResult(failure)
+			}
+		}()
+		who, ok := ctx.Value(principalKey{}).(identity.Principal)
+		if !ok {
+			panic("no principal in the context")
+		}
+		if who.Client == "" {
+			who.Client = clientOf(ctx)
+		}
+		got := t.Call(ctx, who, request.Params.RawArguments)
+		if got.Failure == nil {
+			return &mcp.CallToolResult{
+				Content:           []mcp.Content{mcp.TextContent{Type: mcp.ContentTypeText, Text: got.Text}},
+				StructuredContent: got.Structured,
+			}, nil
+		}
+		if got.Cause != nil {
+			s.Log.ErrorContext(ctx, "tool failed", slog.String("tool", t.Name),
+				slog.String("reference", got.Failure.Reference), slog.String("cause", kinds(got.Cause)))
+		}
+		return failureResult(got.Failure), nil
+	}
+}
+
+func failureResult(f *tools.Failure) *mcp.CallToolResult {
+	return &mcp.CallToolResult{
+		Content: []mcp.Content{mcp.TextContent{Type: mcp.ContentTypeText, Text: f.JSON()}},
+		IsError: true,
+	}
+}
+
+// panicked logs where and with what type of value, not with which value.
+func (s *Server) panicked(ctx context.Context, reference, where string, v any) {
+	s.Log.ErrorContext(ctx, "panic", slog.String("where", where), slog.String("reference", reference),
+		slog.String("type", fmt.Sprintf("%T", v)), slog.String("stack", string(debug.Stack())))
+}
+
+// kinds names the types in err's tree, outermost first. Its text may hold
+// anything and is not for the log.
+func kinds(err error) string {
+	text := fmt.Sprintf("%T", err)
+	switch e := err.(type) { //nolint:errorlint // the tree itself is wanted
+	case interface{ Unwrap() error }:
+		if inner := e.Unwrap(); inner != nil {
+			text += " > " + kinds(inner)
+		}
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			text += " > " + kinds(inner)
+		}
+	}
+	return text
+}

@@ -1,0 +1,214 @@
+package mcp
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/transport/mcp/envelope"
+)
+
+// grace is how long calls that were told to stop are waited for.
+const grace = time.Second
+
+// ServeStdio serves one client that writes messages to in and reads answers
+// from out, one to a line, as who. It returns nil at the end of the input, once
+// every call in flight has been answered, and after ctx has ended, once they
+// have been or [Options.Drain] is over. Other errors are those of in and out.
+//
+// A goroutine that is blocked reading from in when ctx ends stays until the
+// read returns; whoever owns in closes it.
+func (s *Server) ServeStdio(ctx context.Context, who identity.Principal, in io.Reader, out io.Writer) error {
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	c := &connection{
+		Server: s, out: newWriter(out), calls: newCalls(s.MaxCalls),
+		session: newSession("stdio-" + rand.Text()),
+	}
+	c.ctx = s.core.WithContext(withPrincipal(work, who), c.session)
+
+	finished := make(chan error, 1)
+	go func() { finished <- c.read(newLines(in, s.MaxMessageBytes)) }()
+	var err error
+	select {
+	case err = <-finished:
+	case <-ctx.Done():
+	}
+	c.calls.close()
+	if drained := c.drain(ctx, stop); err == nil {
+		err = drained
+	}
+	return err
+}
+
+// connection is one client on stdio.
+type connection struct {
+	*Server
+	//nolint:containedctx // lives as long as the connection does
+	ctx     context.Context
+	out     *writer
+	calls   *calls
+	session *session
+}
+
+// drain waits for the calls in flight and for what they write. Once ctx has
+// ended they have [Options.Drain] left; then they are stopped.
+func (c *connection) drain(ctx context.Context, stop func()) error {
+	quiet := make(chan error, 1)
+	go func() {
+		c.calls.wait()
+		quiet <- c.out.flush()
+	}()
+	select {
+	case err := <-quiet:
+		return err
+	case <-ctx.Done():
+	}
+	for _, patience := range []time.Duration{c.Drain, grace} {
+		select {
+		case err := <-quiet:
+			return err
+		case <-time.After(patience):
+			stop()
+		}
+	}
+	c.Log.WarnContext(ctx, "calls did not stop in time")
+	return nil
+}
+
+// read takes in messages until there are no more. Calls run beside it; all else
+// is answered here, in order.
+func (c *connection) read(from *lines) error {
+	for {
+		line, err := from.next()
+		switch {
+		case errors.Is(err, errLineTooLong):
+			text := fmt.Sprintf("the message is longer than %d bytes", from.limit)
+			err = c.send(rpcError(nil, envelope.InvalidRequest, text))
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrClosedPipe):
+			return nil
+		case err != nil:
+			return fmt.Errorf("mcp: reading: %w", err)
+		case len(bytes.TrimSpace(line)) == 0:
+			continue
+		default:
+			err = c.take(line)
+		}
+		if errors.Is(err, errClosing) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("mcp: writing: %w", err)
+		}
+	}
+}
+
+// errClosing ends the reading without being an error of the connection.
+var errClosing = errors.New("no more messages are taken")
+
+// take deals with one message, or sees that it is dealt with.
+func (c *connection) take(line []byte) error {
+	m, bad := envelope.Check(line)
+	switch {
+	case bad != nil:
+		return c.send(refused(bad))
+	case m.Kind == envelope.Response:
+		return nil // we ask nothing
+	case m.Kind == envelope.Batch:
+		return c.beside(line, func() { c.batch(line) })
+	case m.Kind == envelope.Request && slow(m):
+		ctx, one, ok := c.calls.start(c.ctx, m.ID)
+		if !ok {
+			return c.send(rpcError(m.ID, envelope.InvalidRequest, "a request with this id is not yet answered"))
+		}
+		return c.beside(line, func() { c.run(ctx, one, m, line) })
+	case m.Kind == envelope.Notification:
+		c.notified(m, line)
+		return nil
+	default:
+		return c.respond(c.handle(c.ctx, m, line))
+	}
+}
+
+// slow tells requests that may take long from those that only look something up.
+func slow(m envelope.Message) bool {
+	return string(m.Method) == string(mcp.MethodToolsCall) || string(m.Method) == string(mcp.MethodSubscriptionsListen)
+}
+
+// notified acts on a notification. Cancellations are our own: mcp-go tells calls
+// apart by the text of the id, so that 1 and "1" are one to it.
+func (c *connection) notified(m envelope.Message, line []byte) {
+	if string(m.Method) == string(mcp.MethodNotificationCancelled) {
+		c.calls.cancel(m.RequestID)
+		return
+	}
+	c.handle(c.ctx, m, line)
+}
+
+// beside runs fn in a goroutine once there is room for one more message.
+func (c *connection) beside(line []byte, fn func()) error {
+	if !c.calls.take(len(line)) {
+		return errClosing
+	}
+	go func() {
+		defer c.calls.release(len(line))
+		c.calls.running <- struct{}{}
+		defer func() { <-c.calls.running }()
+		fn()
+	}()
+	return nil
+}
+
+// run makes one call and sends its answer, unless the client no longer wants it.
+func (c *connection) run(ctx context.Context, one *call, m envelope.Message, line []byte) {
+	var answer mcp.JSONRPCMessage
+	if ctx.Err() == nil {
+		answer = c.handle(ctx, m, line)
+	}
+	if wanted := c.calls.finish(m.ID, one); wanted {
+		c.failed(c.respond(answer))
+	}
+}
+
+// failed logs that an answer could not be sent; reading ends by the same error.
+func (c *connection) failed(err error) {
+	if err != nil {
+		c.Log.WarnContext(c.ctx, "answer not sent", slog.String("cause", kinds(err)))
+	}
+}
+
+// respond sends answer, and before it the notifications that belong to it.
+func (c *connection) respond(answer mcp.JSONRPCMessage) error {
+	for {
+		select {
+		case n := <-c.session.notifications:
+			if err := c.send(n); err != nil {
+				return err
+			}
+			continue
+		default:
+		}
+		if answer == nil {
+			return nil
+		}
+		return c.send(answer)
+	}
+}
+
+// send writes one message and the newline.
+func (c *connection) send(message any) error {
+	text, err := json.Marshal(message)
+	if err != nil {
+		return err
+	}
+	return c.out.send(append(text, '\n'))
+}

@@ -1,0 +1,72 @@
+package mcp
+
+import (
+	"io"
+	"sync"
+)
+
+// maxWaiting is how many bytes may wait for a slow reader before those who
+// write more have to wait too.
+const maxWaiting = 1 << 20
+
+// writer puts whole messages on a stream, one after the other. Whoever finds it
+// idle writes at once; what comes in meanwhile goes out together in the next
+// write. There is no goroutine and no timer.
+type writer struct {
+	out io.Writer
+
+	mu      sync.Mutex
+	room    sync.Cond // waiting has become shorter
+	waiting []byte
+	spare   []byte // the other buffer
+	busy    bool   // somebody is writing
+	err     error  // the first error; nothing is written after it
+}
+
+func newWriter(out io.Writer) *writer {
+	w := &writer{out: out}
+	w.room.L = &w.mu
+	return w
+}
+
+// send puts message on the stream, or leaves it with the one who is writing.
+// The error is the first one the stream had.
+func (w *writer) send(message []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.busy && len(w.waiting) > maxWaiting && w.err == nil {
+		w.room.Wait()
+	}
+	w.waiting = append(w.waiting, message...)
+	if w.busy {
+		return w.err
+	}
+	w.busy = true
+	for len(w.waiting) > 0 && w.err == nil {
+		batch := w.waiting
+		w.waiting = w.spare[:0]
+		w.room.Broadcast()
+		w.mu.Unlock()
+		_, err := w.out.Write(batch)
+		w.mu.Lock()
+		if w.spare = batch; cap(batch) > maxWaiting {
+			w.spare = nil
+		}
+		if err != nil {
+			w.err = err
+		}
+	}
+	w.busy = false
+	w.room.Broadcast()
+	return w.err
+}
+
+// flush waits until nothing is waiting and nobody is writing.
+func (w *writer) flush() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.busy {
+		w.room.Wait()
+	}
+	return w.err
+}
