@@ -1,0 +1,121 @@
+// Package broker is the one door to a vault: it decides, records and acts, in
+// that order, for every tool, route and command.
+//
+// The one rule: nothing is opened, given or changed without a durable record
+// of it. Where the effect lies in the state database, effect and record are one
+// transaction; where it lies outside (an HTTP call), the intent is committed
+// before the value is opened. If the record cannot be written, nothing happens.
+//
+//	b, err := broker.New(broker.Config{DB: db, Vault: v, Policy: file, Audit: log, …})
+//	ticket, err := b.Issue(ctx, who, broker.IssueRequest{Path: p})
+//	answer, err := b.HTTP(ctx, who, redeem.Call{Method: "GET", URL: "https://…", …})
+//	defer b.Close()
+//
+// Every method takes the principal. The owner skips the rules and never the
+// record; an agent is asked for its policy first, so that what it may not touch
+// looks the same whether it exists or not. A value leaves through [Broker.Use]
+// and [Broker.Reveal] only.
+//
+// Choice: a refusal undoes its transaction and is recorded in a second one, so
+// that a half-made change cannot slip into the log's commit. Outcomes of calls
+// outside are recorded after the answer has left; an intent without an outcome
+// reads "unknown".
+//
+// Not here: rules (package policy), what a model may ask (package tools), who a
+// caller is (the doors).
+package broker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/audit"
+	"github.com/coatcheck-dev/coatcheck/policy/catalogue"
+	"github.com/coatcheck-dev/coatcheck/policy/handle"
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/policy/redact"
+	"github.com/coatcheck-dev/coatcheck/policy/redeem"
+	"github.com/coatcheck-dev/coatcheck/vault"
+	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
+)
+
+// Vault is what the broker needs of a store of secrets.
+type Vault interface {
+	vault.Vault
+	vault.Restorer
+	vault.Historian
+	// InTx returns the same vault inside a transaction of the state database.
+	InTx(tx *sqldb.Tx) vault.View
+}
+
+// Rules yields the policy in force.
+type Rules interface{ Current() *policy.Policy }
+
+// Config is what a Broker is made of. Every field is required.
+type Config struct {
+	DB        *sqldb.DB
+	Vault     Vault
+	Policy    Rules
+	Audit     *audit.Log
+	Agents    *identity.Store
+	Handles   *handle.Store
+	Scrubber  *redact.Scrubber
+	HTTP      *redeem.Client
+	Catalogue *catalogue.Catalogue
+	// Anchor keeps a signed checkpoint of the log outside the database.
+	Anchor func(checkpoint []byte) error
+	Now    func() time.Time
+	Log    *slog.Logger
+}
+
+// Broker is safe for concurrent use.
+type Broker struct {
+	Config
+	pending    sync.WaitGroup // outcomes and checkpoints on their way
+	unanchored counter
+}
+
+// New returns a Broker, or an error that names the part that is missing.
+func New(c Config) (*Broker, error) {
+	for name, missing := range map[string]bool{
+		"database": c.DB == nil, "vault": c.Vault == nil, "policy": c.Policy == nil, "audit log": c.Audit == nil,
+		"agents": c.Agents == nil, "handles": c.Handles == nil, "scrubber": c.Scrubber == nil, "HTTP client": c.HTTP == nil,
+		"catalogue": c.Catalogue == nil, "anchor": c.Anchor == nil, "clock": c.Now == nil, "logger": c.Log == nil,
+	} {
+		if missing {
+			return nil, errors.New("broker: no " + name)
+		}
+	}
+	return &Broker{Config: c}, nil
+}
+
+// Close waits for outcomes still being recorded and signs what the log has
+// gained since the last checkpoint. It does not close what [Config] holds.
+func (b *Broker) Close(ctx context.Context) error {
+	b.pending.Wait()
+	if b.unanchored.take(1) == 0 {
+		return nil
+	}
+	return b.checkpoint(ctx)
+}
+
+// now is the clock in the precision the database keeps.
+func (b *Broker) now() time.Time { return b.Now().UTC().Truncate(time.Microsecond) }
+
+// Scrub masks the values that who has spent in this process; a door passes
+// through it whatever it shows last.
+func (b *Broker) Scrub(who identity.Principal, text []byte) (clean []byte, masked int) {
+	return b.Scrubber.Scrub(who.ID(), text)
+}
+
+// decide asks the policy; the owner is not asked.
+func (b *Broker) decide(who identity.Principal, right policy.Right, p vault.Path, target *vault.Target) policy.Decision {
+	if who.Kind == identity.Owner {
+		return policy.Decision{Allowed: true, Rule: "owner"}
+	}
+	return b.Policy.Current().Decide(policy.Request{Subject: who.Subject(), Right: right, Path: p, Target: target})
+}

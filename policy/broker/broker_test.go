@@ -1,0 +1,408 @@
+package broker_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/audit"
+	"github.com/coatcheck-dev/coatcheck/policy/broker"
+	"github.com/coatcheck-dev/coatcheck/policy/catalogue"
+	"github.com/coatcheck-dev/coatcheck/policy/handle"
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/policy/redact"
+	"github.com/coatcheck-dev/coatcheck/policy/redeem"
+	"github.com/coatcheck-dev/coatcheck/vault"
+	"github.com/coatcheck-dev/coatcheck/vault/embedded"
+	"github.com/coatcheck-dev/coatcheck/vault/secret"
+	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
+)
+
+const allowAll = `
+version: 1
+rules:
+  - name: everything
+    agents: ["*"]
+    paths: ["*"]
+    allow: [list, use, reveal, rotate]
+`
+
+// fixture is a whole desk on real parts, with a clock that tests move.
+type fixture struct {
+	*broker.Broker
+	db     *sqldb.DB
+	log    *audit.Log
+	rules  *rules
+	mu     sync.Mutex
+	clock  time.Time
+	anchor []byte
+}
+
+type rules struct{ p *policy.Policy }
+
+func (r *rules) Current() *policy.Policy { return r.p }
+
+func (f *fixture) now() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.clock
+}
+
+func (f *fixture) pass(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.clock = f.clock.Add(d)
+}
+
+func (f *fixture) setPolicy(t testing.TB, text string) {
+	t.Helper()
+	p, err := policy.Parse("test.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.rules.p = p
+}
+
+var (
+	owner = identity.OwnerCLI()
+	local = identity.LocalStdio()
+)
+
+func newDesk(t testing.TB, policyText string) *fixture {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var migrations []sqldb.Migration
+	for _, m := range [][]sqldb.Migration{embedded.Migrations(), identity.Migrations(), handle.Migrations(), audit.Migrations(), broker.Migrations()} {
+		migrations = append(migrations, m...)
+	}
+	db, err := sqldb.Open(t.Context(), filepath.Join(dir, "vault.db"), migrations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := filepath.Join(dir, "key")
+	if err := embedded.CreateKeyFile(key); err != nil {
+		t.Fatal(err)
+	}
+	source, err := embedded.ParseKeySource(embedded.FileURI(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := embedded.OpenKeyring(t.Context(), db, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	providers, err := catalogue.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	skey, vkey, err := note.GenerateKey(rand.Reader, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := note.NewSigner(skey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier, err := note.NewVerifier(vkey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{db: db, rules: &rules{}, clock: time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC), log: audit.New(signer, verifier)}
+	f.setPolicy(t, policyText)
+	f.Broker, err = broker.New(broker.Config{
+		DB: db, Vault: embedded.New(db, keys, &embedded.Options{Now: f.now}), Policy: f.rules, Audit: f.log,
+		Agents: identity.New(), Handles: handle.New(), Scrubber: redact.New(f.now), HTTP: redeem.NewClient(nil), Catalogue: providers,
+		Anchor: func(b []byte) error { f.anchor = b; return nil },
+		Now:    f.now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := f.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+		if _, err := audit.Verify(context.WithoutCancel(t.Context()), db, verifier, f.anchor); err != nil {
+			t.Errorf("the log does not verify: %v", err)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return f
+}
+
+// put stores a random value under path and returns it.
+func (f *fixture) put(t testing.TB, path vault.Path, c vault.Change, to ...string) string {
+	t.Helper()
+	value := "val-" + rand.Text()
+	if c.Value.IsZero() {
+		c.Value = secret.New([]byte(value))
+	}
+	if len(to) > 0 {
+		destinations := []vault.Destination{}
+		for _, text := range to {
+			d, err := vault.ParseDestination(text, vault.Bearer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			destinations = append(destinations, d)
+		}
+		c.Destinations = &destinations
+	}
+	if _, err := f.Put(t.Context(), owner, path, c); err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+func (f *fixture) issue(t testing.TB, who identity.Principal, r broker.IssueRequest) string {
+	t.Helper()
+	ticket, err := f.Issue(t.Context(), who, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ticket.Text
+}
+
+// events returns the log, oldest first.
+func (f *fixture) events(t testing.TB) []audit.Record {
+	t.Helper()
+	var list []audit.Record
+	if err := f.db.View(t.Context(), func(tx *sqldb.Tx) (err error) {
+		list, err = f.log.Last(tx, 1000)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func (f *fixture) lastEvent(t testing.TB) audit.Record {
+	t.Helper()
+	list := f.events(t)
+	return list[len(list)-1]
+}
+
+// codeOf is the code a refusal carries, "" for none.
+func codeOf(err error) string {
+	var denied *broker.Denied
+	var refusal *redeem.Refusal
+	var upstream *redeem.Upstream
+	switch {
+	case errors.As(err, &denied):
+		return string(denied.Code)
+	case errors.As(err, &refusal):
+		return refusal.Code
+	case errors.As(err, &upstream):
+		return upstream.Code
+	default:
+		return ""
+	}
+}
+
+// upstream is an API that records what it gets and echoes it in disguises.
+func upstream(t testing.TB) (base string, received func() []string) {
+	t.Helper()
+	var mu sync.Mutex
+	var got []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		auth := r.Header.Get("Authorization")
+		mu.Lock()
+		got = append(got, auth)
+		mu.Unlock()
+		key := strings.TrimPrefix(auth, "Bearer ")
+		w.Header().Set("X-Echo", auth)
+		_ = json.NewEncoder(w).Encode(map[string]string{
+			"raw": key, "base64": base64.StdEncoding.EncodeToString([]byte("id:" + key)), "url": url.QueryEscape(key),
+		})
+	}))
+	t.Cleanup(server.Close)
+	return server.URL, func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return append([]string(nil), got...)
+	}
+}
+
+func get(target, handleText string) redeem.Call {
+	return redeem.Call{Method: "GET", URL: target, Headers: []redeem.Field{{Name: "Authorization", Value: "Bearer " + handleText}}}
+}
+
+func TestTheWholeWay(t *testing.T) {
+	f := newDesk(t, allowAll)
+	base, received := upstream(t)
+	value := f.put(t, "a/b", vault.Change{}, base)
+	text := f.issue(t, local, broker.IssueRequest{Path: "a/b"})
+	answer, err := f.HTTP(t.Context(), local, get(base+"/x", text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := received(); len(got) != 1 || got[0] != "Bearer "+value {
+		t.Fatalf("upstream received %d requests, or not the value", len(got))
+	}
+	shown := string(answer.Body)
+	for _, h := range answer.Headers {
+		shown += h.Name + h.Value
+	}
+	if strings.Contains(shown, value) || answer.Masked < 4 || !strings.Contains(shown, "[secret a/b]") {
+		t.Fatalf("answer is not scrubbed, %d masks", answer.Masked)
+	}
+	if strings.Contains(shown, base64.StdEncoding.EncodeToString([]byte(value))[4:20]) {
+		t.Fatal("base64 of the value shows")
+	}
+}
+
+func TestEveryRefusalIsRecordedAndSpendsNothing(t *testing.T) {
+	base, received := upstream(t)
+	other, otherReceived := upstream(t)
+	f := newDesk(t, allowAll)
+	f.put(t, "a/b", vault.Change{}, base+"/ok/*")
+	f.put(t, "a/loose", vault.Change{})
+	tier := vault.Sensitive
+	f.put(t, "a/sensitive", vault.Change{Tier: &tier}, base)
+	text := f.issue(t, local, broker.IssueRequest{Path: "a/b", Uses: 1})
+	stranger := identity.Principal{Kind: identity.Agent, Name: "local2", Door: policy.DoorMCP}
+	if _, err := f.AddAgent(t.Context(), owner, "local2", true); err != nil {
+		t.Fatal(err)
+	}
+	mistyped := text[:len(text)-1] + map[bool]string{true: "a", false: "b"}[text[len(text)-1] == 'b']
+
+	issue := func(p vault.Path) func() error {
+		return func() error {
+			_, err := f.Issue(t.Context(), local, broker.IssueRequest{Path: p})
+			return err
+		}
+	}
+	use := func(who identity.Principal, c redeem.Call) func() error {
+		return func() error {
+			_, err := f.HTTP(t.Context(), who, c)
+			return err
+		}
+	}
+	body := get(base+"/ok/1", text)
+	body.Headers, body.Method, body.Body = nil, "POST", "key="+text
+	for _, tc := range []struct {
+		name string
+		do   func() error
+		code string
+		is   error
+	}{
+		{"no destination", issue("a/loose"), "no_destination", nil},
+		{"sensitive", issue("a/sensitive"), "approval_required", nil},
+		{"not there", issue("a/none"), "", vault.ErrNotFound},
+		{"other host", use(local, get(other+"/ok/1", text)), "destination_refused", nil},
+		{"other path", use(local, get(base+"/no/1", text)), "destination_refused", nil},
+		{"another agent's", use(stranger, get(base+"/ok/1", text)), "", handle.ErrUnknown},
+		{"mistyped", use(local, get(base+"/ok/1", mistyped)), "", handle.ErrMistyped},
+		{"in the body", use(local, body), "handle_misplaced", nil},
+		{"no handle", use(local, redeem.Call{Method: "GET", URL: base + "/ok/1"}), "no_handle", nil},
+		{"userinfo", use(local, get("http://user@"+strings.TrimPrefix(base, "http://")+"/ok/1", text)), "url_refused", nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			before := len(f.events(t))
+			err := tc.do()
+			if tc.is != nil && !errors.Is(err, tc.is) || tc.is == nil && codeOf(err) != tc.code {
+				t.Fatalf("got %v (code %q)", err, codeOf(err))
+			}
+			list := f.events(t)
+			if last := list[len(list)-1]; len(list) != before+1 || last.Outcome != audit.Denied && last.Outcome != audit.Failed || last.Code == "" {
+				t.Fatalf("recorded %d events, the last %s (%s)", len(list)-before, last.Outcome, last.Code)
+			}
+		})
+	}
+	if len(received())+len(otherReceived()) != 0 {
+		t.Fatal("a refused request arrived")
+	}
+	if _, err := f.HTTP(t.Context(), local, get(base+"/ok/1", text)); err != nil {
+		t.Fatalf("the one use is gone: %v", err)
+	}
+	if _, err := f.HTTP(t.Context(), local, get(base+"/ok/1", text)); !errors.Is(err, handle.ErrExhausted) {
+		t.Fatalf("second use of one: %v", err)
+	}
+}
+
+func TestSpendingChecksAgainstNow(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		change func(t *testing.T, f *fixture, base string)
+		code   string
+		is     error
+	}{
+		{"policy taken away", func(t *testing.T, f *fixture, _ string) { f.setPolicy(t, "version: 1\nrules: []\n") }, "policy_denied", nil},
+		{"expired", func(_ *testing.T, f *fixture, _ string) { f.pass(16 * time.Minute) }, "", handle.ErrExpired},
+		{"tier raised", func(t *testing.T, f *fixture, _ string) {
+			tier := vault.Critical
+			f.put(t, "a/b", vault.Change{Tier: &tier})
+		}, "approval_required", nil},
+		{"destination moved", func(t *testing.T, f *fixture, base string) { f.put(t, "a/b", vault.Change{}, "api.example.com") }, "destination_refused", nil},
+		{"deleted", func(t *testing.T, f *fixture, _ string) {
+			if err := f.Delete(t.Context(), owner, "a/b", false); err != nil {
+				t.Fatal(err)
+			}
+		}, "", vault.ErrNotFound},
+		{"secret expired", func(t *testing.T, f *fixture, _ string) {
+			at := f.now().Add(time.Minute)
+			f.put(t, "a/b", vault.Change{ExpiresAt: &at})
+			f.pass(2 * time.Minute)
+		}, "", vault.ErrExpired},
+		{"agent revoked", func(t *testing.T, f *fixture, _ string) {
+			if err := f.RevokeAgent(t.Context(), owner, "worker"); err != nil {
+				t.Fatal(err)
+			}
+		}, "", identity.ErrUnauthenticated},
+		{"handle revoked", func(t *testing.T, f *fixture, _ string) {
+			list, err := f.ListHandles(t.Context(), owner, "worker")
+			if err != nil || len(list) != 1 {
+				t.Fatal(list, err)
+			}
+			if err := f.RevokeHandle(t.Context(), owner, list[0].ID); err != nil {
+				t.Fatal(err)
+			}
+		}, "", handle.ErrRevoked},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			base, received := upstream(t)
+			f := newDesk(t, allowAll)
+			f.put(t, "a/b", vault.Change{}, base)
+			if _, err := f.AddAgent(t.Context(), owner, "worker", true); err != nil {
+				t.Fatal(err)
+			}
+			var who identity.Principal
+			if err := f.db.View(t.Context(), func(tx *sqldb.Tx) (err error) {
+				who, err = identity.New().ByName(tx, "worker")
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			text := f.issue(t, who, broker.IssueRequest{Path: "a/b"})
+			tc.change(t, f, base)
+			_, err := f.HTTP(t.Context(), who, get(base, text))
+			if tc.is != nil && !errors.Is(err, tc.is) || tc.is == nil && codeOf(err) != tc.code {
+				t.Fatalf("got %v (code %q)", err, codeOf(err))
+			}
+			if len(received()) != 0 {
+				t.Fatal("the request arrived")
+			}
+		})
+	}
+}

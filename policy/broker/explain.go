@@ -1,0 +1,108 @@
+package broker
+
+import (
+	"context"
+	"errors"
+
+	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/policy/redeem"
+	"github.com/coatcheck-dev/coatcheck/vault"
+)
+
+// ExplainRequest asks whether something would be allowed. Nothing is done,
+// counted or recorded.
+type ExplainRequest struct {
+	Path   vault.Path
+	Right  policy.Right
+	Method string // with URL: the request a handle would be used for; "" is GET
+	URL    string // "": no particular destination
+}
+
+// Explanation is the answer, in the same words for a model and for a person.
+type Explanation struct {
+	Allowed      bool
+	Code         string // why not: a [Code] or the code of a failure; "" when allowed
+	Rule         string // the policy rule that decided, if one did
+	Reason       string
+	Next         string
+	Destinations []vault.Destination // where the secret may go, when use is allowed
+	Considered   []policy.RuleVerdict
+}
+
+// Explain answers what who would be told. What the policy hides from who stays
+// hidden: without a right the answer does not depend on whether the secret
+// exists. Errors: *[redeem.Refusal] for a URL that no request may have, and
+// faults of the vault.
+func (b *Broker) Explain(ctx context.Context, who identity.Principal, r ExplainRequest) (Explanation, error) {
+	var target *vault.Target
+	if r.URL != "" {
+		method := r.Method
+		if method == "" {
+			method = "GET"
+		}
+		prepared, err := redeem.Prepare(redeem.Call{Method: method, URL: r.URL})
+		if err != nil {
+			return Explanation{}, err
+		}
+		t := prepared.Target()
+		target = &t
+	}
+	said := b.Policy.Current().Explain(policy.Request{Subject: who.Subject(), Right: r.Right, Path: r.Path, Target: target})
+	out := Explanation{
+		Allowed: said.Allowed, Rule: said.Rule, Reason: said.Sentence, Next: said.Next, Considered: said.Considered,
+	}
+	if !said.Allowed {
+		out.Code = string(PolicyDenied)
+		return out, nil
+	}
+	err := b.wouldRefuse(ctx, r, said.Decision, target, &out)
+	if err == nil {
+		return out, nil
+	}
+	var denied *Denied
+	_, code, known := outcome(err)
+	switch {
+	case errors.As(err, &denied):
+		out.Reason, out.Next = denied.Reason, denied.Next
+	case known:
+		out.Reason, out.Next = "The policy allows it, but: "+err.Error()+".", ""
+	default:
+		return Explanation{}, err
+	}
+	out.Allowed, out.Code = false, code
+	return out, nil
+}
+
+// wouldRefuse returns the refusal that a permitted request would still meet.
+func (b *Broker) wouldRefuse(ctx context.Context, r ExplainRequest, d policy.Decision, target *vault.Target, out *Explanation) error {
+	meta, err := b.Vault.Describe(ctx, r.Path)
+	if err != nil {
+		return err
+	}
+	if r.Right == policy.List {
+		return nil
+	}
+	if meta.Tier != vault.Standard {
+		return approvalRequired(meta.Tier)
+	}
+	if err := usable(meta, vault.Latest, b.now()); err != nil {
+		return err
+	}
+	if r.Right != policy.Use {
+		return nil
+	}
+	out.Destinations = narrowed(meta.Destinations, d.To)
+	if len(out.Destinations) == 0 {
+		return noDestination(meta)
+	}
+	if target == nil {
+		return nil
+	}
+	for _, to := range meta.Destinations {
+		if to.HTTP != nil && to.HTTP.Allows(*target) {
+			return nil
+		}
+	}
+	return destinationDenied(meta, *target)
+}

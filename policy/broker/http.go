@@ -1,0 +1,79 @@
+package broker
+
+import (
+	"context"
+	"errors"
+
+	"github.com/coatcheck-dev/coatcheck/policy/audit"
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/policy/redeem"
+	"github.com/coatcheck-dev/coatcheck/vault"
+)
+
+// Answer is an upstream's answer, scrubbed.
+type Answer struct {
+	Status    int
+	Headers   []redeem.Field
+	Body      []byte
+	Redirect  string // where a 3xx points; it was not followed
+	Truncated bool   // the body was longer than the limit
+	Masked    int    // how many times a secret was masked
+	Withheld  string // why headers and body are missing; "" when they are there
+}
+
+// HTTP makes one HTTP request with the handles in it replaced by their values,
+// and scrubs what comes back. Errors: those of [Broker.Use], *[redeem.Refusal]
+// for a request that may not be made, *[redeem.Upstream] when no answer came.
+func (b *Broker) HTTP(ctx context.Context, who identity.Principal, call redeem.Call) (Answer, error) {
+	prepared, err := redeem.Prepare(call)
+	if err != nil {
+		e := b.entry(who, "handle.used")
+		e.Outcome = audit.Denied
+		return Answer{}, b.refuse(ctx, &e, err)
+	}
+	places := map[string]redeem.Placement{}
+	fit := func(text, shape string, allowed []vault.Destination) error {
+		place, err := prepared.Fit(text, shape, allowed)
+		places[text] = place
+		return err
+	}
+	var answer Answer
+	err = b.Use(ctx, who, prepared.Handles(), prepared.Target(), fit, func(o Opened) error {
+		response, err := b.Config.HTTP.Do(ctx, prepared, o.Values, places)
+		if err != nil {
+			return err
+		}
+		answer = b.scrubbed(who, response, o.Plain)
+		return nil
+	})
+	if err != nil {
+		return Answer{}, err
+	}
+	return answer, nil
+}
+
+// scrubbed shapes the answer. If the scrubber breaks, only the status is shown.
+func (b *Broker) scrubbed(who identity.Principal, r *redeem.Response, plain bool) Answer {
+	if plain {
+		return Answer{Status: r.Status, Withheld: "The secret is too short or too plain to be found in the answer, so only the status is shown."}
+	}
+	a := Answer{Status: r.Status, Truncated: r.Truncated, Withheld: r.Withheld}
+	var broken error
+	scrub := func(text []byte, cut bool) []byte {
+		clean, n, err := b.Scrubber.Safely(who.ID(), text, cut)
+		a.Masked += n
+		broken = errors.Join(broken, err)
+		return clean
+	}
+	for _, h := range r.Headers {
+		a.Headers = append(a.Headers, redeem.Field{
+			Name: string(scrub([]byte(h.Name), false)), Value: string(scrub([]byte(h.Value), false)),
+		})
+	}
+	a.Redirect = string(scrub([]byte(r.Redirect), false))
+	a.Body = scrub(r.Body, r.Truncated)
+	if broken != nil {
+		return Answer{Status: r.Status, Withheld: "The answer could not be scrubbed, so only the status is shown."}
+	}
+	return a
+}

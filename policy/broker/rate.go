@@ -1,0 +1,53 @@
+package broker
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
+)
+
+// Migrations returns the broker's own table: for each principal and rule the
+// theoretical arrival time of the generic cell rate algorithm (ITU-T I.371), in
+// microseconds. One row holds the whole history of a rate.
+func Migrations() []sqldb.Migration {
+	return []sqldb.Migration{{Name: "broker/1", SQL: []string{
+		`CREATE TABLE rates (
+			principal TEXT NOT NULL,
+			rule      TEXT NOT NULL,
+			arrival   BIGINT NOT NULL,
+			PRIMARY KEY (principal, rule)
+		)`,
+	}}}
+}
+
+// spendRate takes one permit of the rule's rate, or refuses. A rate of N per
+// period lets N through at once and then one each period/N, over all processes
+// that share the state database. Issuing a handle and using one take a permit each.
+func (b *Broker) spendRate(tx *sqldb.Tx, who identity.Principal, d policy.Decision, now time.Time) error {
+	rate := d.Limits.Rate
+	if rate.Count == 0 {
+		return nil
+	}
+	step := max(rate.Per.Microseconds()/int64(rate.Count), 1)
+	at := now.UnixMicro()
+	// A permit is there while the arrival time is less than a period ahead.
+	n, err := tx.Exec(`INSERT INTO rates (principal, rule, arrival) VALUES (?, ?, ?)
+		ON CONFLICT (principal, rule) DO UPDATE
+		SET arrival = CASE WHEN rates.arrival > ? THEN rates.arrival ELSE ? END + ?
+		WHERE rates.arrival <= ?`,
+		who.ID(), d.Rule, at+step, at, at, step, at+rate.Per.Microseconds()-step)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return &Denied{
+			Code: RateLimited, Rule: d.Rule,
+			Reason: fmt.Sprintf("The rule allows %d calls per %s, and they are used up.", rate.Count, rate.Per),
+			Next:   "Wait and try again.",
+		}
+	}
+	return nil
+}
