@@ -1,0 +1,93 @@
+package httpd
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+)
+
+type principalKey struct{}
+
+// PrincipalFrom returns whom the request of ctx was authenticated as. ok is
+// false outside a mounted handler: refuse then.
+func PrincipalFrom(ctx context.Context) (who identity.Principal, ok bool) {
+	who, ok = ctx.Value(principalKey{}).(identity.Principal)
+	return who, ok
+}
+
+// credential takes the key out of Authorization: Bearer or x-agent-key. Both may
+// be there if they agree. One field sent twice, another scheme or a malformed
+// key is no credential.
+func credential(h http.Header) (key string, ok bool) {
+	var found []string
+	switch sent := h["Authorization"]; len(sent) {
+	case 0:
+	case 1:
+		scheme, rest, _ := strings.Cut(sent[0], " ")
+		if asciiLower(scheme) != "bearer" {
+			return "", false
+		}
+		found = append(found, strings.TrimLeft(rest, " "))
+	default:
+		return "", false
+	}
+	switch sent := h["X-Agent-Key"]; len(sent) {
+	case 0:
+	case 1:
+		found = append(found, sent[0])
+	default:
+		return "", false
+	}
+	if len(found) == 0 || found[0] != found[len(found)-1] {
+		return "", false
+	}
+	key = found[0]
+	if key == "" || len(key) > credentialLen || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return "", false
+	}
+	return key, true
+}
+
+// who authenticates r. Every failure of the credential is the same answer.
+func (s *Server) who(w http.ResponseWriter, r *http.Request) (identity.Principal, *refusal) {
+	refuse := func() (identity.Principal, *refusal) {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="coatcheck"`)
+		return identity.Principal{}, &notKnown
+	}
+	key, ok := credential(r.Header)
+	if !ok {
+		return refuse()
+	}
+	who, err := s.authenticate(r.Context(), key)
+	switch {
+	case errors.Is(err, identity.ErrUnauthenticated):
+		return refuse()
+	case err == nil && who.Kind == "":
+		err = errors.New("authenticated as nobody")
+		fallthrough
+	case err != nil:
+		return identity.Principal{}, s.internal(r, "authentication failed", slog.Any("error", err))
+	}
+	who.Door = policy.DoorMCP
+	who.Addr, _, err = net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		who.Addr = "" // an address is a label; no label is no reason to refuse
+	}
+	return who, nil
+}
+
+// withoutCredentials is a copy of the header that a handler, and the framework
+// that copies it into its own requests, may have.
+func withoutCredentials(h http.Header) http.Header {
+	h = h.Clone()
+	for _, name := range []string{"Authorization", "X-Agent-Key", "Proxy-Authorization", "Cookie"} {
+		h.Del(name)
+	}
+	return h
+}

@@ -1,0 +1,120 @@
+package httpd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+)
+
+// DefaultListen is where a desk listens when nothing else is said.
+const DefaultListen = "127.0.0.1:7420"
+
+// ErrInsecureListen refuses an address beyond loopback without TLS. Next step:
+// give a certificate and key, or set [Config.InsecureListen] where something in
+// front ends TLS.
+var ErrInsecureListen = errors.New("agent keys would cross the network in clear text")
+
+// Authenticate turns a credential into its principal. The key is as the client
+// sent it, 1 to 512 bytes of visible ASCII. An error that is
+// [identity.ErrUnauthenticated] becomes 401; any other is an internal error
+// whose text goes nowhere.
+type Authenticate func(ctx context.Context, key string) (identity.Principal, error)
+
+// Config says what to serve and to whom. Authenticate and MCP are required.
+type Config struct {
+	// Listen is ADDRESS:PORT; empty means [DefaultListen]. ADDRESS is an IP
+	// address or localhost (127.0.0.1); left out, it means 127.0.0.1 too. Port 0
+	// takes a free one: ask [Server.Addr].
+	Listen string
+
+	// AllowHosts names further values of Host: a name or address, exact, ASCII
+	// case ignored. With a port, that port only; without one, both no port and
+	// the port that was bound.
+	AllowHosts []string
+
+	// AllowOrigins names the web origins whose pages may call, each
+	// SCHEME://HOST[:PORT], exact. None by default.
+	AllowOrigins []string
+
+	// CertFile and KeyFile are a PEM certificate chain and its key, both or
+	// neither. With them the server speaks TLS 1.2 or later.
+	CertFile, KeyFile string
+
+	// InsecureListen allows an address beyond loopback without TLS.
+	InsecureListen bool
+
+	// Authenticate is asked for each request to a mounted handler.
+	Authenticate Authenticate
+
+	// MCP serves /mcp. The request's context holds the principal
+	// ([PrincipalFrom]) and ends when the client goes away or the server gives
+	// up draining; that of a GET, a stream without an end, ends as soon as the
+	// server stops. The body is in memory already.
+	MCP http.Handler
+
+	// Version is shown by /healthz.
+	Version string
+
+	// Log takes codes, routes and principal ids, never header or body content.
+	// Nil logs nothing.
+	Log *slog.Logger
+
+	// Limits bound what a client may take; zero fields mean the default.
+	Limits Limits
+}
+
+const (
+	headerSlop    = 4096 // bytes that net/http accepts beyond its MaxHeaderBytes
+	credentialLen = 512  // bytes of the longest credential that is looked up
+)
+
+// Limits of one server. A zero field means the default beside it.
+type Limits struct {
+	Header       int           // bytes of request line and header fields; 16 KiB, at least 5 KiB; more is 431
+	Body         int64         // bytes of a request body; 4 MiB; more is 413
+	HeaderTime   time.Duration // from the first byte to the end of the header (and for the TLS handshake); 5 s
+	BodyTime     time.Duration // from the end of the header to the end of the body; 30 s; longer is 408
+	WriteTime    time.Duration // for one write to be taken; 30 s; longer ends the connection
+	IdleTime     time.Duration // between two requests of a connection; 2 min
+	Connections  int           // open at once; 1,024; one more closes the one idle longest
+	PerPrincipal int           // requests, streams included, of one principal at once; 64; more is 429
+	Drain        time.Duration // for calls under way when the server stops, then again for those cut to notice; 10 s
+	RetryAfter   time.Duration // what 429 asks for, in whole seconds; 1 s
+}
+
+func (l Limits) withDefaults() (Limits, error) {
+	for _, n := range []int64{
+		int64(l.Header), l.Body, int64(l.HeaderTime), int64(l.BodyTime), int64(l.WriteTime), int64(l.IdleTime),
+		int64(l.Connections), int64(l.PerPrincipal), int64(l.Drain), int64(l.RetryAfter),
+	} {
+		if n < 0 {
+			return l, errors.New("a limit is negative; zero means the default")
+		}
+	}
+	l.Header = orDefault(l.Header, 16<<10)
+	l.Body = orDefault(l.Body, 4<<20)
+	l.HeaderTime = orDefault(l.HeaderTime, 5*time.Second)
+	l.BodyTime = orDefault(l.BodyTime, 30*time.Second)
+	l.WriteTime = orDefault(l.WriteTime, 30*time.Second)
+	l.IdleTime = orDefault(l.IdleTime, 2*time.Minute)
+	l.Connections = orDefault(l.Connections, 1024)
+	l.PerPrincipal = orDefault(l.PerPrincipal, 64)
+	l.Drain = orDefault(l.Drain, 10*time.Second)
+	l.RetryAfter = orDefault(l.RetryAfter, time.Second)
+	if l.Header < headerSlop+1024 {
+		return l, fmt.Errorf("the header limit must be at least %d bytes", headerSlop+1024)
+	}
+	return l, nil
+}
+
+func orDefault[T int | int64 | time.Duration](v, fallback T) T {
+	if v == 0 {
+		return fallback
+	}
+	return v
+}

@@ -1,0 +1,114 @@
+package httpd
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// serve is the way of every request.
+func (s *Server) serve(raw http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	w := newWriter(raw, s.limits.WriteTime)
+	if r.Body != nil && r.Body != http.NoBody {
+		// From here on, so that a refused body that never arrives holds its
+		// connection no longer than an accepted one: net/http wants to read on.
+		_ = w.rc.SetReadDeadline(start.Add(s.limits.BodyTime))
+	}
+	if !s.active.enter() {
+		closing.send(w)
+		return
+	}
+	defer s.active.leave()
+	defer w.finish()
+	defer func() {
+		if v := recover(); v != nil {
+			s.caught(w, r, v)
+		}
+	}()
+	no := s.answer(w, r)
+	if no != nil {
+		no.send(w)
+	}
+	s.record(w, r, no, time.Since(start))
+}
+
+// answer guards and routes.
+func (s *Server) answer(w *writer, r *http.Request) *refusal {
+	origin, no := s.guard.check(r)
+	if no != nil {
+		return no
+	}
+	w.origin = origin
+	switch route(r) {
+	case "/healthz":
+		return s.serveHealth(w, r)
+	case "/mcp":
+		if r.Method == http.MethodOptions && origin != "" && r.Header.Get("Access-Control-Request-Method") != "" {
+			w.preflight = true // a browser sends no credential with it
+			w.WriteHeader(http.StatusNoContent)
+			return nil
+		}
+		return s.serveMounted(w, r, s.mcp)
+	}
+	return &notFound
+}
+
+func (s *Server) serveHealth(w *writer, r *http.Request) *refusal {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		return &badMethod
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(s.health)))
+	_, _ = w.Write(s.health)
+	return nil
+}
+
+// serveMounted authenticates and bounds a request, then hands it over.
+func (s *Server) serveMounted(w *writer, r *http.Request, h http.Handler) *refusal {
+	who, no := s.who(w, r)
+	if no != nil {
+		return no
+	}
+	s.conns.busy(r.Context())
+	if id := who.ID(); s.quota.take(id) {
+		defer s.quota.give(id)
+	} else {
+		seconds := (s.limits.RetryAfter + time.Second - 1) / time.Second
+		w.Header().Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
+		return &tooMany
+	}
+	data, no := s.body(w, r)
+	if no != nil {
+		return no
+	}
+	ctx := context.WithValue(r.Context(), principalKey{}, who)
+	if r.Method == http.MethodGet {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		defer s.active.stream(cancel)()
+	}
+	r = r.WithContext(ctx)
+	r.Header = withoutCredentials(r.Header)
+	withBody(r, data)
+	h.ServeHTTP(w, r)
+	return nil
+}
+
+// record logs what became of a request. What a web page tried is worth a
+// warning; the rest is for whoever looks.
+func (s *Server) record(w *writer, r *http.Request, no *refusal, took time.Duration) {
+	level, code := slog.LevelDebug, ""
+	if no != nil {
+		code = no.code
+		if code == refusedHost.code || code == refusedOrigin.code {
+			level = slog.LevelWarn
+		}
+	}
+	s.log.LogAttrs(r.Context(), level, "request", slog.String("method", method(r)), slog.String("route", route(r)),
+		slog.Int("status", w.status), slog.String("code", code), slog.String("addr", r.RemoteAddr), slog.Duration("took", took))
+}

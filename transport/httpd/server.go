@@ -1,0 +1,143 @@
+package httpd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Server is a bound and guarded HTTP server. Make it with [New], then call
+// [Server.Serve] once, or [Server.Close].
+type Server struct {
+	limits       Limits
+	guard        *guard
+	conns        *connections
+	quota        *quota
+	authenticate Authenticate
+	mcp          http.Handler
+	health       []byte
+	log          *slog.Logger
+	secure       bool
+	ln           net.Listener
+	http         *http.Server
+	active       active
+	endCalls     context.CancelFunc // ends the context of every request
+}
+
+// New checks the configuration and binds the address, so that a wrong one is an
+// error before anything is served. Errors: [ErrInsecureListen], those of the
+// socket and of the certificate, and sentences about a field.
+func New(cfg Config) (_ *Server, err error) {
+	if cfg.Authenticate == nil || cfg.MCP == nil {
+		return nil, errors.New("httpd: Authenticate and MCP are required")
+	}
+	s := &Server{authenticate: cfg.Authenticate, mcp: cfg.MCP, log: cfg.Log}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.limits, err = cfg.Limits.withDefaults(); err != nil {
+		return nil, err
+	}
+	if s.health, err = json.Marshal(map[string]string{"status": "ok", "version": cfg.Version}); err != nil {
+		return nil, err
+	}
+	s.conns, s.quota = newConnections(s.limits.Connections), newQuota(s.limits.PerPrincipal)
+	if s.ln, s.secure, err = listen(cfg, s.conns); err != nil {
+		return nil, err
+	}
+	if s.guard, err = newGuard(strconv.Itoa(s.port()), s.secure, cfg.AllowHosts, cfg.AllowOrigins); err != nil {
+		return nil, errors.Join(err, s.ln.Close())
+	}
+	calls, endCalls := context.WithCancel(context.Background())
+	s.endCalls = endCalls
+	s.http = s.newHTTP(calls)
+	return s, nil
+}
+
+func (s *Server) newHTTP(calls context.Context) *http.Server {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	return &http.Server{
+		Handler:                      http.HandlerFunc(s.serve),
+		Protocols:                    &protocols,
+		DisableGeneralOptionsHandler: true, // else OPTIONS * is answered in front of the guard
+		ReadHeaderTimeout:            s.limits.HeaderTime,
+		IdleTimeout:                  s.limits.IdleTime,
+		MaxHeaderBytes:               s.limits.Header - headerSlop,
+		BaseContext:                  func(net.Listener) context.Context { return calls },
+		ConnContext:                  withConn,
+		ConnState:                    whenIdle,
+		ErrorLog:                     slog.NewLogLogger(errorLog{s.log.Handler()}, slog.LevelWarn),
+	}
+}
+
+// Addr is the address that was bound, with its real port.
+func (s *Server) Addr() net.Addr { return s.ln.Addr() }
+
+// URL is where a client of this machine finds the server, without a path:
+// http://127.0.0.1:7420. A server that listens everywhere is shown at
+// 127.0.0.1.
+func (s *Server) URL() string {
+	scheme, host := "http", "127.0.0.1"
+	if s.secure {
+		scheme = "https"
+	}
+	if at, ok := s.ln.Addr().(*net.TCPAddr); ok && !at.IP.IsUnspecified() {
+		host = at.IP.String()
+	}
+	return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(s.port()))
+}
+
+func (s *Server) port() int {
+	if at, ok := s.ln.Addr().(*net.TCPAddr); ok {
+		return at.Port
+	}
+	return 0
+}
+
+// Close frees the address of a server that was never served.
+func (s *Server) Close() error {
+	s.endCalls()
+	return s.ln.Close()
+}
+
+// Serve answers requests until ctx ends. Then it takes no more, ends the
+// streams, gives calls under way Limits.Drain to finish, cuts the rest, and
+// returns nil. When it returns no handler runs any more, except one that
+// ignores the end of its context for as long again. An error means that the
+// socket broke.
+func (s *Server) Serve(ctx context.Context) error {
+	defer s.endCalls()
+	s.log.LogAttrs(ctx, slog.LevelInfo, "listening", slog.String("addr", s.Addr().String()), slog.Bool("tls", s.secure))
+	served := make(chan error, 1)
+	go func() { served <- s.http.Serve(s.ln) }()
+	select {
+	case err := <-served:
+		return errors.Join(err, s.http.Close())
+	case <-ctx.Done():
+	}
+	s.active.endStreams()
+	s.conns.end()
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limits.Drain)
+	defer cancel()
+	err := s.http.Shutdown(drain)
+	if err != nil {
+		s.log.LogAttrs(ctx, slog.LevelWarn, "calls cut at shutdown", slog.Int("calls", s.active.count()))
+		s.endCalls()
+		err = s.http.Close()
+	}
+	if e := <-served; !errors.Is(e, http.ErrServerClosed) {
+		err = errors.Join(err, e)
+	}
+	select {
+	case <-s.active.stop():
+	case <-time.After(s.limits.Drain):
+		s.log.LogAttrs(ctx, slog.LevelError, "handlers ignore the end", slog.Int("calls", s.active.count()))
+	}
+	return err
+}
