@@ -144,6 +144,9 @@ func Quote(s string) string {
 // form. The result may hold control characters: it is for comparing, not for
 // showing.
 func Unquote(s string) (text string, ok bool) {
+	if plain(s) {
+		return s, true
+	}
 	text, err := strconv.Unquote(`"` + s + `"`)
 	return text, err == nil && Quote(text) == s
 }
@@ -197,16 +200,16 @@ func Decode(leaf []byte) (Entry, error) {
 	return e, nil
 }
 
-// quoted reports whether s is what [Quote] returns for some text.
+// quoted reports whether s is what [Quote] returns for some text. Escapes are
+// whole, so that \… never stands at the end of text that was not cut.
 func quoted(s string) bool {
-	if plain(s) {
+	if _, ok := Unquote(s); ok {
 		return true
 	}
 	s, wasCut := strings.CutSuffix(s, cut)
 	text, err := strconv.Unquote(`"` + s + `"`)
-	if err != nil || len(text) > MaxFieldBytes {
+	if err != nil || !wasCut || len(text) < MaxFieldBytes-utf8.UTFMax || len(text) > MaxFieldBytes {
 		return false
 	}
-	again := strconv.Quote(text)
-	return again[1:len(again)-1] == s && (!wasCut || len(text) > MaxFieldBytes-utf8.UTFMax)
+	return Quote(text) == s
 }

@@ -13,11 +13,13 @@ import (
 //	audit_leaves       the records; leaf is what [Encode] returns
 //	audit_tiles        hashes of the tree, 256 to a row (see tree.go)
 //	audit_checkpoints  signed notes, the newest of every 256 records
+//	audit_keys         the signing key, sealed (see [OpenKey])
 func Migrations() []sqldb.Migration {
 	return []sqldb.Migration{{Name: "audit/1", SQL: []string{
 		`CREATE TABLE audit_leaves (seq BIGINT NOT NULL PRIMARY KEY, leaf TEXT NOT NULL)`,
 		`CREATE TABLE audit_tiles (level BIGINT NOT NULL, tile BIGINT NOT NULL, hashes {blob} NOT NULL, PRIMARY KEY (level, tile))`,
 		`CREATE TABLE audit_checkpoints (size BIGINT NOT NULL PRIMARY KEY, note TEXT NOT NULL)`,
+		`CREATE TABLE audit_keys (origin TEXT NOT NULL PRIMARY KEY, sealed {blob} NOT NULL)`,
 	}}}
 }
 
