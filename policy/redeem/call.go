@@ -3,6 +3,7 @@ package redeem
 import (
 	"slices"
 
+	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
 
@@ -55,9 +56,7 @@ func Prepare(c Call) (*Prepared, error) {
 	}
 	target.Method = method
 	p := &Prepared{target: target, body: c.Body}
-	for _, found := range find(target.Path) {
-		p.slots = append(p.slots, Slot{Handle: found.text, In: InPath})
-	}
+	p.note(InPath, target.Path)
 	if err := p.addQuery(rawQuery, c.Query); err != nil {
 		return nil, err
 	}
@@ -67,10 +66,15 @@ func Prepare(c Call) (*Prepared, error) {
 	if len(c.Body) > MaxBodyBytes {
 		return nil, refuse(CodeBody, "The body is longer than 1 MiB.", "Send less in one request.")
 	}
-	for _, found := range find(c.Body) {
-		p.slots = append(p.slots, Slot{Handle: found.text, In: InBody})
-	}
+	p.note(InBody, c.Body)
 	return p, nil
+}
+
+// note adds the handles in a part of the request where none may stand.
+func (p *Prepared) note(part vault.In, text string) {
+	for _, f := range handle.Find(text) {
+		p.slots = append(p.slots, Slot{Handle: f.Text, In: part})
+	}
 }
 
 func canonicalMethod(m string) (string, error) {

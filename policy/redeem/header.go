@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
 
@@ -26,9 +27,7 @@ func (p *Prepared) addHeaders(c Call) error {
 	for _, f := range c.Headers {
 		size += len(f.Name) + len(f.Value)
 		name := textproto.CanonicalMIMEHeaderKey(f.Name)
-		for _, h := range find(f.Name) {
-			p.slots = append(p.slots, Slot{Handle: h.text, In: InHeaderName})
-		}
+		p.note(InHeaderName, f.Name)
 		value := strings.Trim(f.Value, " ")
 		if err := checkHeader(name, value); err != nil {
 			return err
@@ -97,9 +96,9 @@ func steers(name string) string {
 func (p *Prepared) findInHeader(i int) {
 	f := p.headers[i]
 	add := func(in vault.In, text string) {
-		for _, h := range find(text) {
+		for _, h := range handle.Find(text) {
 			p.slots = append(p.slots, Slot{
-				Handle: h.text, In: in, Name: f.Name, Template: text[:h.start] + vault.Hole + text[h.end:], header: i,
+				Handle: h.Text, In: in, Name: f.Name, Template: text[:h.Start] + vault.Hole + text[h.End:], header: i,
 			})
 		}
 	}

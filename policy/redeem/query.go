@@ -3,6 +3,7 @@ package redeem
 import (
 	"strings"
 
+	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
 
@@ -34,13 +35,11 @@ func (p *Prepared) findInQuery() error {
 		rawName, rawValue, valued := strings.Cut(p.query[start:end], "=")
 		name, value := decodeQuery(rawName), decodeQuery(rawValue)
 		count[name]++
-		for _, f := range find(name) {
-			p.slots = append(p.slots, Slot{Handle: f.text, In: InQueryName})
-		}
+		p.note(InQueryName, name)
 		if valued {
-			for _, f := range find(value) {
+			for _, f := range handle.Find(value) {
 				p.slots = append(p.slots, Slot{
-					Handle: f.text, In: vault.InQuery, Name: name, Template: value[:f.start] + vault.Hole + value[f.end:],
+					Handle: f.Text, In: vault.InQuery, Name: name, Template: value[:f.Start] + vault.Hole + value[f.End:],
 					start: start + len(rawName) + 1, end: end,
 				})
 			}

@@ -4,10 +4,13 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 
+	"github.com/coatcheck-dev/coatcheck/policy/handle"
+	"github.com/coatcheck-dev/coatcheck/policy/mint"
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
 
@@ -72,6 +75,9 @@ func splitURL(raw string) (t vault.Target, query, reason string) {
 	if u.Host != authority || u.RawQuery != query {
 		return t, "", "can be read in more than one way"
 	}
+	if len(handle.Find(authority)) > 0 {
+		return t, "", "has a handle in its host"
+	}
 	if t.Host, t.Port, reason = splitHost(authority, t.Scheme); reason != "" {
 		return t, "", reason
 	}
@@ -90,7 +96,7 @@ func splitHost(authority, scheme string) (host string, port int, reason string) 
 		}
 		host = authority[:i]
 	}
-	if strings.ContainsAny(host, "%*") || strings.Contains(host, ":") != strings.HasPrefix(host, "[") {
+	if strings.ContainsAny(host, "%*") || !plainName(host) || strings.Contains(host, ":") != strings.HasPrefix(host, "[") {
 		return "", 0, "has a host that is not a plain name or address"
 	}
 	host, err := vault.ParseHost(host)
@@ -101,6 +107,21 @@ func splitHost(authority, scheme string) (host string, port int, reason string) 
 		return "", 0, "has an IPv4 address in IPv6 spelling"
 	}
 	return host, port, ""
+}
+
+// plainName reports whether what is not ASCII in host is letters, marks and
+// digits in Unicode form NFKC. IDNA would map the rest to other characters or
+// to nothing, as not every reader does.
+func plainName(host string) bool {
+	if !utf8.ValidString(host) || !norm.NFKC.IsNormalString(host) {
+		return false
+	}
+	for _, r := range host {
+		if r >= utf8.RuneSelf && !unicode.In(r, unicode.Letter, unicode.Mark, unicode.Digit) {
+			return false
+		}
+	}
+	return true
 }
 
 const pathReason = "has a path that servers read in different ways"
@@ -209,7 +230,7 @@ func unhex(c byte) int {
 
 // unreserved and pchar are those of RFC 3986 §2.3 and §3.3, escapes apart.
 func unreserved(c byte) bool {
-	return base62(c) || c == '-' || c == '.' || c == '_' || c == '~'
+	return mint.IsDigit(c) || c == '-' || c == '.' || c == '_' || c == '~'
 }
 
 func pchar(c byte) bool {

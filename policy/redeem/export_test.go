@@ -1,0 +1,36 @@
+package redeem
+
+import (
+	"bytes"
+	"context"
+	"net/netip"
+
+	"github.com/coatcheck-dev/coatcheck/vault"
+	"github.com/coatcheck-dev/coatcheck/vault/secret"
+)
+
+// Wire returns what net/http writes for p over HTTP/1.1.
+func Wire(p *Prepared, values map[string]secret.Value, places map[string]Placement) ([]byte, error) {
+	f, err := p.fill(values, places)
+	if err != nil {
+		return nil, err
+	}
+	request, err := p.request(context.Background(), f)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	err = request.Write(&b)
+	return b.Bytes(), err
+}
+
+// Admits is the address table's answer for a request to host.
+func Admits(a netip.Addr, host string, destinations ...vault.HTTPDestination) bool {
+	return newTable().admits(a, host, destinations)
+}
+
+// CheckSocket runs the check of a socket that is about to connect, alone.
+func CheckSocket(target vault.Target, address string) error {
+	g := &guard{table: newTable(), target: target}
+	return g.check("tcp", address, nil)
+}
