@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/coatcheck-dev/coatcheck/policy/audit"
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
+)
+
+func (a *app) auditCommand() *cobra.Command {
+	return group("audit", "Read the record and verify that nobody changed it", a.auditTail(), a.auditVerify())
+}
+
+func (a *app) auditTail() *cobra.Command {
+	var n int
+	cmd := &cobra.Command{
+		Use: "tail", Short: "Show the last events, oldest first", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if n < 1 || n > 10000 {
+				return usage("--lines is not 1 to 10000")
+			}
+			return a.asOwner(cmd.Context(), func(d *desk, _ identity.Principal) error {
+				var records []audit.Record
+				err := d.db.View(cmd.Context(), func(tx *sqldb.Tx) (err error) {
+					records, err = d.audit.Last(tx, n)
+					return err
+				})
+				if err != nil {
+					return err
+				}
+				return a.writeRecords(records)
+			})
+		},
+	}
+	cmd.Flags().IntVarP(&n, "lines", "n", 20, "how many events")
+	return cmd
+}
+
+// recordRow is one event as JSON; absent fields do not apply to the event.
+type recordRow struct {
+	Seq      int64     `json:"seq"`
+	Time     time.Time `json:"time"`
+	Event    string    `json:"event"`
+	Actor    string    `json:"actor"`
+	Door     string    `json:"door"`
+	Client   string    `json:"client,omitempty"`
+	Addr     string    `json:"addr,omitempty"`
+	Path     string    `json:"path,omitempty"`
+	Version  int       `json:"version,omitempty"`
+	Handle   string    `json:"handle,omitempty"`
+	Target   string    `json:"target,omitempty"`
+	Outcome  string    `json:"outcome"`
+	Code     string    `json:"code,omitempty"`
+	Rule     string    `json:"rule,omitempty"`
+	RuleHash string    `json:"rule_hash,omitempty"`
+	Ref      int64     `json:"ref,omitempty"`
+}
+
+func (a *app) writeRecords(records []audit.Record) error {
+	rows := []recordRow{}
+	table := [][]string{{"SEQ", "TIME", "EVENT", "ACTOR", "PATH", "TARGET", "OUTCOME"}}
+	for _, r := range records {
+		rows = append(rows, recordRow{
+			r.Seq, r.Time, r.Event, r.Actor, r.Door, r.Client, r.Addr, string(r.Path), r.Version, r.Handle, r.Target,
+			r.Outcome, r.Code, r.Rule, r.RuleHash, r.Ref,
+		})
+		outcome := r.Outcome
+		if r.Code != "" {
+			outcome += " (" + r.Code + ")"
+		}
+		table = append(table, []string{
+			fmt.Sprint(r.Seq), r.Time.Format(time.RFC3339), r.Event, r.Actor, string(r.Path), r.Target, outcome,
+		})
+	}
+	return a.rows(map[string]any{"events": rows}, table)
+}
+
+func (a *app) auditVerify() *cobra.Command {
+	return &cobra.Command{
+		Use: "verify", Short: "Recompute the log and compare it with the signed checkpoints", Args: cobra.NoArgs,
+		Long: "Reads every event, recomputes the tree and compares it with the signed checkpoints in the\n" +
+			"database and with the one kept outside of it, in the home's file checkpoint. Whatever was\n" +
+			"changed, removed or put in before the last checkpoint is named; then the exit code is 9.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.asOwner(cmd.Context(), func(d *desk, _ identity.Principal) error {
+				report, err := d.verify(cmd.Context())
+				if err != nil {
+					return err
+				}
+				if a.json {
+					return a.writeJSON(map[string]any{
+						"events": report.Records, "signed": report.Sealed, "anchored": report.Anchored,
+					})
+				}
+				a.note("%d events, unchanged up to %d (signed) and %d (kept outside the database).", report.Records, report.Sealed, report.Anchored)
+				return nil
+			})
+		},
+	}
+}

@@ -1,0 +1,111 @@
+// Package cli is the coatcheck command: it finds the home, wires every concrete
+// part together and speaks to people. It is the only package that knows which
+// vault, which doors and which files there are.
+//
+// The one rule: results go to standard output, everything else to standard
+// error, and every failure ends with the exit code its class has in [ExitCodes].
+//
+//	code := cli.Main(ctx, cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, os.Args[1:], os.Getenv)
+//
+// A value is read from standard input, a file or a hidden prompt, never from an
+// argument, since arguments show in process lists and shell histories.
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/lmittmann/tint"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// Streams are the three standard streams.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// Main runs one command line (without the program's name) and returns its exit
+// code. It returns early when ctx ends.
+func Main(ctx context.Context, std Streams, args []string, getenv func(string) string) int {
+	a := &app{Streams: std, getenv: getenv, now: time.Now}
+	root := a.root()
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitOK
+	}
+	code := exitCode(err)
+	a.complain(cmd, code, err)
+	return code
+}
+
+// app is what every command shares.
+type app struct {
+	Streams
+	getenv   func(string) string
+	now      func() time.Time
+	json     bool
+	logLevel string
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "coatcheck",
+		Short: "Let an LLM agent use secrets it never sees",
+		Long: "coatcheck gives an agent a handle in place of a secret, and opens the secret only\n" +
+			"where a policy says it may go. See https://github.com/coatcheck-dev/coatcheck.",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetIn(a.In)
+	root.SetOut(a.Out)
+	root.SetErr(a.Err)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.PersistentFlags().BoolVar(&a.json, "json", false, "write results as JSON")
+	root.PersistentFlags().StringVar(&a.logLevel, "log-level", "info", "least severe log line on standard error: debug, info, warn or error")
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.AddCommand(
+		a.serveCommand(), a.mcpCommand(), a.initCommand(), a.demoCommand(), a.doctorCommand(),
+		a.secretCommand(), a.agentCommand(), a.handleCommand(), a.policyCommand(), a.auditCommand(),
+		a.versionCommand(), exitCodesTopic(),
+	)
+	return root
+}
+
+// logger writes to standard error, in colour on a terminal.
+func (a *app) logger() (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
+		return nil, usageError{fmt.Errorf("--log-level is not debug, info, warn or error")}
+	}
+	return slog.New(tint.NewHandler(a.Err, &tint.Options{
+		Level: level, TimeFormat: time.TimeOnly, NoColor: !isTerminal(a.Err) || a.getenv("NO_COLOR") != "",
+	})), nil
+}
+
+// isTerminal reports whether a stream is one a person looks at or types on.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// note tells a person something that is not a result.
+func (a *app) note(format string, args ...any) { _, _ = fmt.Fprintf(a.Err, format+"\n", args...) }
+
+// group is a command that only holds others.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	g := &cobra.Command{
+		Use: use, Short: short, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	g.AddCommand(commands...)
+	return g
+}

@@ -1,0 +1,172 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/audit"
+	"github.com/coatcheck-dev/coatcheck/policy/broker"
+	"github.com/coatcheck-dev/coatcheck/policy/catalogue"
+	"github.com/coatcheck-dev/coatcheck/policy/handle"
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/policy/redact"
+	"github.com/coatcheck-dev/coatcheck/policy/redeem"
+	"github.com/coatcheck-dev/coatcheck/vault/embedded"
+	"github.com/coatcheck-dev/coatcheck/vault/private"
+	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
+)
+
+// migrations is every package's schema in the one order that may never change:
+// a released step keeps its place, new ones go to the end.
+func migrations() []sqldb.Migration {
+	var all []sqldb.Migration
+	for _, of := range [][]sqldb.Migration{
+		embedded.Migrations(), identity.Migrations(), handle.Migrations(), audit.Migrations(), broker.Migrations(),
+	} {
+		all = append(all, of...)
+	}
+	return all
+}
+
+// desk is an opened home: the broker and what it stands on.
+type desk struct {
+	*broker.Broker
+	home   home
+	log    *slog.Logger
+	db     *sqldb.DB
+	keys   *embedded.Keyring
+	audit  *audit.Log
+	key    *audit.Key
+	agents *identity.Store
+}
+
+// verify recomputes the whole log and compares it with what was signed, in the
+// database and outside of it.
+func (d *desk) verify(ctx context.Context) (audit.Report, error) {
+	if err := d.key.Check(); err != nil {
+		return audit.Report{}, err
+	}
+	anchor, err := d.home.anchored()
+	if err != nil {
+		return audit.Report{}, err
+	}
+	return audit.Verify(ctx, d.db, d.key, anchor)
+}
+
+// open wires the home together for a command of the owner, for whom a broken
+// policy is a warning.
+func (a *app) open(ctx context.Context, h home) (*desk, error) { return a.openWith(ctx, h, false) }
+
+// openStrict is open for a door: it refuses to start without a good policy.
+func (a *app) openStrict(ctx context.Context, h home) (*desk, error) { return a.openWith(ctx, h, true) }
+
+func (a *app) openWith(ctx context.Context, h home, strict bool) (*desk, error) {
+	log, err := a.logger()
+	if err != nil {
+		return nil, err
+	}
+	rules, err := openRules(h, log)
+	if err != nil && strict {
+		return nil, err
+	}
+	if err != nil {
+		log.WarnContext(ctx, "policy not usable, agents are refused", slog.Any("error", err))
+	}
+	source, err := embedded.ParseKeySource(a.keySource(h))
+	if err != nil {
+		return nil, err
+	}
+	db, err := sqldb.Open(ctx, h.database(), migrations())
+	if err != nil {
+		return nil, err
+	}
+	d, err := a.assemble(ctx, h, db, source, rules, log)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return d, nil
+}
+
+func (a *app) keySource(h home) string {
+	if uri := a.getenv("COATCHECK_KEY_SOURCE"); uri != "" {
+		return uri
+	}
+	return embedded.FileURI(h.key())
+}
+
+func openRules(h home, log *slog.Logger) (broker.Rules, error) {
+	file, err := policy.OpenFile(h.policy(), func(_ *policy.Policy, err error) {
+		if err != nil {
+			log.Error("policy is broken, the last good one stays in force", slog.Any("error", err))
+			return
+		}
+		log.Info("policy reloaded")
+	})
+	if err != nil {
+		return noRules{}, err
+	}
+	return file, nil
+}
+
+// noRules is the policy that denies everything.
+type noRules struct{}
+
+func (noRules) Current() *policy.Policy { return nil }
+
+func (a *app) assemble(ctx context.Context, h home, db *sqldb.DB, source embedded.KeySource, rules broker.Rules, log *slog.Logger) (*desk, error) {
+	keys, err := embedded.OpenKeyring(ctx, db, source)
+	if err != nil {
+		return nil, err
+	}
+	providers, err := catalogue.Load()
+	if err != nil {
+		return nil, err
+	}
+	key := audit.OpenKey(db, "coatcheck.dev/"+keys.VaultID(), keys)
+	d := &desk{home: h, log: log, db: db, keys: keys, agents: identity.New(), audit: audit.New(key, key), key: key}
+	d.Broker, err = broker.New(broker.Config{
+		DB: db, Vault: embedded.New(db, keys, &embedded.Options{Now: a.now}), Policy: rules, Audit: d.audit,
+		Agents: d.agents, Handles: handle.New(), Scrubber: redact.New(a.now), HTTP: redeem.NewClient(nil),
+		Catalogue: providers, Anchor: func(signed []byte) error { return private.WriteFile(h.anchor(), signed) },
+		Now: a.now, Log: log,
+	})
+	return d, err
+}
+
+// closeTimeout bounds the work after the last request.
+const closeTimeout = 20 * time.Second
+
+// close finishes the record and closes the database.
+func (d *desk) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	return errors.Join(d.Broker.Close(ctx), d.db.Close())
+}
+
+// anchored returns the checkpoint kept outside the database, nil when there is none.
+func (h home) anchored() ([]byte, error) {
+	if err := private.CheckFile(h.anchor()); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(h.anchor())
+}
+
+// asOwner runs a command of the owner on the opened home.
+func (a *app) asOwner(ctx context.Context, run func(d *desk, who identity.Principal) error) error {
+	h, err := a.ready()
+	if err != nil {
+		return err
+	}
+	d, err := a.open(ctx, h)
+	if err != nil {
+		return err
+	}
+	return errors.Join(run(d, identity.OwnerCLI()), d.close(ctx))
+}

@@ -1,0 +1,128 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/broker"
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/vault/private"
+)
+
+// finding is one line of doctor.
+type finding struct {
+	State string `json:"state"` // ok, warn or fail
+	What  string `json:"what"`
+	Says  string `json:"says,omitempty"`
+}
+
+func (a *app) doctorCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "doctor", Short: "Check the home and say what protects it", Args: cobra.NoArgs,
+		Long: "Checks folder, key, vault, policy, record and configuration, and changes nothing. Ends with\n" +
+			"code 1 if a check fails; warnings do not count.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			h, err := a.home()
+			if err != nil {
+				return err
+			}
+			findings := a.examine(cmd.Context(), h)
+			failed := false
+			rows := [][]string{}
+			for _, f := range findings {
+				failed = failed || f.State == "fail"
+				rows = append(rows, []string{f.State, f.What, f.Says})
+			}
+			if a.json {
+				err = a.writeJSON(map[string]any{"home": h, "mode": "M0", "findings": findings})
+			} else {
+				err = a.table(rows)
+			}
+			if err == nil && failed {
+				return errQuiet
+			}
+			return err
+		},
+	}
+}
+
+// examine runs the checks that make sense in order; a home that cannot be
+// opened ends them.
+func (a *app) examine(ctx context.Context, h home) []finding {
+	var list []finding
+	check := func(what string, err error, good string) bool {
+		if err != nil {
+			list = append(list, finding{"fail", what, err.Error()})
+			return false
+		}
+		list = append(list, finding{"ok", what, good})
+		return true
+	}
+	warn := func(what, says string) { list = append(list, finding{"warn", what, says}) }
+
+	if missing(string(h)) {
+		warn("home", fmt.Sprintf("%s does not exist yet; the first command makes it", h))
+		return list
+	}
+	good := check("home", private.CheckDir(string(h)), string(h))
+	if a.getenv("COATCHECK_KEY_SOURCE") == "" {
+		good = check("key", private.CheckFile(h.key()), h.key()) && good
+		warn("key", "the key lies beside the database: a backup that holds both protects nothing")
+	}
+	_, err := h.readConfig()
+	check("config", err, h.config())
+	text, err := os.ReadFile(h.policy())
+	var rules *policy.Policy
+	if err == nil {
+		rules, err = policy.Parse(h.policy(), text)
+	}
+	if err == nil {
+		err = private.CheckOwned(h.policy())
+	}
+	check("policy", err, h.policy())
+	if good && !missing(h.database()) {
+		list = append(list, a.examineVault(ctx, h, rules)...)
+	}
+	warn("mode", "M0: agents that run programs as this user can read the home. Prompts, transcripts and logs are protected, not against such a program")
+	return list
+}
+
+func (a *app) examineVault(ctx context.Context, h home, rules *policy.Policy) []finding {
+	quiet := *a
+	quiet.logLevel = "error"
+	d, err := quiet.open(ctx, h)
+	if err != nil {
+		return []finding{{"fail", "vault", err.Error()}}
+	}
+	list := []finding{{"ok", "vault", h.database()}}
+	report, err := d.verify(ctx)
+	if err != nil {
+		list = append(list, finding{"fail", "record", err.Error()})
+	} else {
+		list = append(list, finding{"ok", "record", fmt.Sprintf("%d events, unchanged up to %d", report.Records, report.Sealed)})
+	}
+	page, err := d.List(ctx, identity.OwnerCLI(), broker.ListRequest{Limit: 1})
+	switch {
+	case err != nil:
+		list = append(list, finding{"fail", "secrets", err.Error()})
+	case len(page.Items) == 0:
+		list = append(list, finding{"warn", "secrets", "none yet: coatcheck secret set PATH --to HOST"})
+	}
+	if rules != nil {
+		paths, failed := everyPath(ctx, d, identity.OwnerCLI())
+		for _, w := range rules.Check(paths) {
+			list = append(list, finding{"warn", "policy", fmt.Sprintf("line %d: %s: %s", w.Line, w.Rule, w.Msg)})
+		}
+		if err := failed(); err != nil {
+			list = append(list, finding{"fail", "secrets", err.Error()})
+		}
+	}
+	if err := d.db.Close(); err != nil {
+		list = append(list, finding{"fail", "vault", err.Error()})
+	}
+	return list
+}

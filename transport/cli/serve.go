@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/tools"
+	"github.com/coatcheck-dev/coatcheck/transport/httpd"
+	"github.com/coatcheck-dev/coatcheck/transport/mcp"
+	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
+)
+
+func (a *app) serveCommand() *cobra.Command {
+	var listen string
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Serve agents over Streamable HTTP", Args: cobra.NoArgs,
+		Long: "Listens (by default on 127.0.0.1:7420) and serves MCP over Streamable HTTP at /mcp, to agents\n" +
+			"with a key from 'coatcheck agent add'. Ends cleanly on SIGINT and SIGTERM.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			h, err := a.ready()
+			if err != nil {
+				return err
+			}
+			c, err := h.readConfig()
+			if err != nil {
+				return err
+			}
+			if listen != "" {
+				c.Listen = listen
+			}
+			d, err := a.openStrict(ctx, h)
+			if err != nil {
+				return err
+			}
+			return errors.Join(a.serve(ctx, d, c), d.close(ctx))
+		},
+	}
+	cmd.Flags().StringVar(&listen, "listen", "", "address and port, port 0 for any free one (default from config.yaml: 127.0.0.1:7420)")
+	return cmd
+}
+
+func (a *app) mcpCommand() *cobra.Command {
+	var agent string
+	cmd := &cobra.Command{
+		Use: "mcp", Short: "Serve one MCP client over standard input and output", Args: cobra.NoArgs,
+		Long: "Speaks MCP on standard input and output; this is what clients start (see 'coatcheck connect').\n" +
+			"Acts as the agent local, as the agent named by --agent, or as the one whose key is in\n" +
+			"COATCHECK_AGENT_KEY or ASS_AGENT_KEY.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			h, err := a.ready()
+			if err != nil {
+				return err
+			}
+			d, err := a.openStrict(ctx, h)
+			if err != nil {
+				return err
+			}
+			who, err := a.stdioPrincipal(ctx, d, agent)
+			if err == nil {
+				err = d.server().ServeStdio(ctx, who, a.In, a.Out)
+			}
+			return errors.Join(err, d.close(ctx))
+		},
+	}
+	cmd.Flags().StringVar(&agent, "agent", "", "act as an agent registered with 'agent add NAME --stdio'")
+	return cmd
+}
+
+// stdioPrincipal says who the process on the other end is.
+func (a *app) stdioPrincipal(ctx context.Context, d *desk, agent string) (who identity.Principal, err error) {
+	key := a.getenv("COATCHECK_AGENT_KEY")
+	if key == "" {
+		key = a.getenv("ASS_AGENT_KEY")
+	}
+	switch {
+	case agent != "" && key != "":
+		return who, usage("--agent and an agent key in the environment exclude each other")
+	case agent == "" && key == "":
+		return identity.LocalStdio(), nil
+	}
+	err = d.db.View(ctx, func(tx *sqldb.Tx) (err error) {
+		if key != "" {
+			who, err = d.agents.ByKey(tx, key)
+		} else {
+			who, err = d.agents.ByName(tx, agent)
+		}
+		return err
+	})
+	who.Stdio, who.Door = true, identity.LocalStdio().Door
+	return who, err
+}
+
+// server offers every tool over MCP.
+func (d *desk) server() *mcp.Server {
+	return mcp.NewServer(tools.All(d.Broker), &mcp.Options{Version: versionText(), Log: d.log})
+}
+
+// serve listens until ctx ends, and then lets calls in flight finish.
+func (a *app) serve(ctx context.Context, d *desk, c config) error {
+	server, err := httpd.New(httpd.Config{
+		Listen: c.Listen, AllowHosts: c.AllowHosts, AllowOrigins: c.AllowOrigins, Version: versionText(), Log: d.log,
+		Authenticate: func(ctx context.Context, key string) (who identity.Principal, err error) {
+			err = d.db.View(ctx, func(tx *sqldb.Tx) error {
+				who, err = d.agents.ByKey(tx, key)
+				return err
+			})
+			return who, err
+		},
+		MCP: d.server().HTTPHandler(func(r *http.Request) (identity.Principal, bool) { return httpd.PrincipalFrom(r.Context()) }),
+	})
+	if err != nil {
+		return err
+	}
+	a.note("Home %s\nMCP at %s/mcp, with a key from: coatcheck agent add NAME\nA client on this machine needs no server: coatcheck connect", d.home, server.URL())
+	return server.Serve(ctx)
+}
