@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -53,10 +54,8 @@ func decode(raw json.RawMessage, in input, schema json.RawMessage) *Failure {
 		if a.broken != nil {
 			return a.broken
 		}
-		for _, s := range seen {
-			if s == name {
-				return badArguments("an argument is given twice")
-			}
+		if slices.Contains(seen, name) {
+			return badArguments("an argument is given twice")
 		}
 		seen = append(seen, name)
 		if a.field = name; !in.set(a, name) {

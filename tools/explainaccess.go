@@ -7,6 +7,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/policy/redeem"
 )
 
 type explainAccessIn struct {
@@ -24,7 +25,7 @@ func (in *explainAccessIn) set(a *args, name string) bool {
 			string(policy.Rotate), string(policy.Delete), string(policy.Token),
 		)
 	case "url":
-		in.URL = a.text(maxURLBytes)
+		in.URL = a.text(redeem.MaxURLBytes)
 	case "method":
 		in.Method = a.method()
 	default:

@@ -78,8 +78,21 @@ var failures = []struct {
 	{context.DeadlineExceeded, "timeout", "The call took too long and was stopped.", "Try again, or ask for less."},
 }
 
-// upstream says in a sentence why no answer came, by code.
-const upstreamNext = "Check the URL. If it is right, the other side is down or slow: try again later."
+// upstreams tells by code why no answer came. Nothing the other side said is in it.
+//
+//nolint:gochecknoglobals // a constant table
+var upstreams = map[string][2]string{
+	redeem.CodeDNS:       {"The host of the URL has no address.", "Check the host name."},
+	redeem.CodeConnect:   {"The host took no connection.", "Check host and port; the other side may be down: try again later."},
+	redeem.CodeTLS:       {"The host offered no TLS connection that can be trusted, so nothing was sent.", "Tell the owner: the certificate of the host needs attention."},
+	redeem.CodeTimeout:   {"The other side took too long to answer; it may have done what was asked.", "If repeating does no harm, try again later."},
+	redeem.CodeCanceled:  {"The call was cancelled; the other side may have done what was asked.", "Ask again if it is still needed."},
+	redeem.CodeMalformed: {"What came back is not an HTTP answer, or its headers are too long.", "Check the URL; the other side may not speak HTTP there."},
+	redeem.CodeCut:       {"The answer ended early.", "If repeating does no harm, try again."},
+	redeem.CodeUpgrade:   {"The other side wanted to switch protocols, which is refused.", "Use an address of the API that answers plain HTTP."},
+	redeem.CodePartial:   {"The other side sent a part of an answer that nobody asked for, which is refused.", "Try again without asking for a range."},
+	redeem.CodeInternal:  {"The request could not be written.", "Check method, headers and query for odd characters."},
+}
 
 // failed turns an error of the broker into a result.
 func failed(err error) Result {
@@ -91,9 +104,11 @@ func failed(err error) Result {
 	case errors.As(err, &denied):
 		return Result{Failure: &Failure{Code: string(denied.Code), Message: denied.Reason, Next: denied.Next}}
 	case errors.As(err, &refusal):
-		return Result{Failure: &Failure{Code: string(refusal.Code), Message: refusal.Reason, Next: refusal.Next}}
+		return Result{Failure: &Failure{Code: refusal.Code, Message: refusal.Reason, Next: refusal.Next}}
 	case errors.As(err, &upstream):
-		return Result{Failure: &Failure{Code: string(upstream.Code), Message: "No usable answer came from the other side.", Next: upstreamNext}}
+		if said, known := upstreams[upstream.Code]; known {
+			return Result{Failure: &Failure{Code: upstream.Code, Message: said[0], Next: said[1]}}
+		}
 	case errors.As(err, &bad):
 		return Result{Failure: badArgument(bad.Field, bad.Rule)}
 	}

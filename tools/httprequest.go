@@ -14,13 +14,10 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy/redeem"
 )
 
-// Limits of http_request.
+// Limits of http_request beside those of package redeem.
 const (
-	maxURLBytes     = 8 << 10
-	maxFields       = 100     // headers, and query parameters
-	maxFieldBytes   = 8 << 10 // one header's or parameter's value
-	maxRequestBytes = 2 << 20 // the body
-	maxMethodBytes  = 20
+	maxFieldBytes  = 8 << 10 // one header's or parameter's value
+	maxMethodBytes = 20
 )
 
 type httpRequestIn struct {
@@ -28,7 +25,7 @@ type httpRequestIn struct {
 	URL     string `json:"url" jsonschema:"minLength=1,maxLength=8192" jsonschema_description:"Where to: an absolute https or http URL. No user information in it."`
 	Headers fields `json:"headers,omitempty" jsonschema_description:"Header names and values. Write a handle where the secret would stand, for example Authorization: Bearer HANDLE."`
 	Query   fields `json:"query,omitempty" jsonschema_description:"Query parameters to add to the URL; they are escaped for you."`
-	Body    string `json:"body,omitempty" jsonschema:"maxLength=2097152" jsonschema_description:"The body as text, for example JSON. Say what it is with a Content-Type header."`
+	Body    string `json:"body,omitempty" jsonschema:"maxLength=1048576" jsonschema_description:"The body as text. Say what it is with a Content-Type header, unless it is JSON."`
 }
 
 // fields is an object of strings whose order is kept.
@@ -47,13 +44,13 @@ func (in *httpRequestIn) set(a *args, name string) bool {
 	case "method":
 		in.Method = a.method()
 	case "url":
-		in.URL = a.text(maxURLBytes)
+		in.URL = a.text(redeem.MaxURLBytes)
 	case "headers":
-		in.Headers = a.pairs(maxFields, maxFieldBytes)
+		in.Headers = a.pairs(redeem.MaxHeaders, maxFieldBytes)
 	case "query":
-		in.Query = a.pairs(maxFields, maxFieldBytes)
+		in.Query = a.pairs(redeem.MaxHeaders, maxFieldBytes)
 	case "body":
-		in.Body = a.text(maxRequestBytes)
+		in.Body = a.text(redeem.MaxBodyBytes)
 	default:
 		return false
 	}

@@ -1,7 +1,6 @@
 package tools
 
 import (
-	"bytes"
 	"embed"
 	"encoding/json"
 	"slices"
@@ -13,17 +12,13 @@ import (
 //go:embed schema/*.json
 var schemas embed.FS
 
-// schema returns one embedded file in compact form.
+// schema returns one embedded file.
 func schema(file string) json.RawMessage {
 	text, err := schemas.ReadFile("schema/" + file + ".json")
 	if err != nil {
 		return nil // a test looks at every tool
 	}
-	var b bytes.Buffer
-	if err := json.Compact(&b, text); err != nil {
-		return nil
-	}
-	return b.Bytes()
+	return text
 }
 
 // arguments returns the names that an input schema knows, in order.

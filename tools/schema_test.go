@@ -11,6 +11,7 @@ import (
 
 	"github.com/invopop/jsonschema"
 
+	"github.com/coatcheck-dev/coatcheck/policy/redeem"
 	"github.com/coatcheck-dev/coatcheck/tools"
 )
 
@@ -24,7 +25,7 @@ func TestSchemas(t *testing.T) {
 			if kind != tools.FieldsType {
 				return nil
 			}
-			most := uint64(100)
+			most := uint64(redeem.MaxHeaders)
 			return &jsonschema.Schema{Type: "object", AdditionalProperties: &jsonschema.Schema{Type: "string"}, MaxProperties: &most}
 		},
 	}

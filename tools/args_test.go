@@ -1,0 +1,178 @@
+package tools_test
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/broker"
+	"github.com/coatcheck-dev/coatcheck/policy/redeem"
+	"github.com/coatcheck-dev/coatcheck/tools"
+	"github.com/coatcheck-dev/coatcheck/vault"
+)
+
+// TestWhatTheBrokerIsAsked follows good arguments to the broker.
+func TestWhatTheBrokerIsAsked(t *testing.T) {
+	tests := map[string]struct {
+		tool, args string
+		want       any
+	}{
+		"handle":         {"get_secret", `{"path":"a/b"}`, broker.IssueRequest{Path: "a/b"}},
+		"handle, limits": {"get_secret", `{"path":"a/b","as":"handle","version":2,"ttl_seconds":90,"uses":3}`, broker.IssueRequest{Path: "a/b", Version: 2, TTL: 90 * time.Second, Uses: 3}},
+		"namespace":      {"get_secret", `{"namespace":"a/b","key":"c"}`, broker.IssueRequest{Path: "a/b/c"}},
+		"key alone":      {"get_secret", `{"key":"c"}`, broker.IssueRequest{Path: "c"}},
+		"redacted":       {"get_secret", `{"path":"a","as":"redacted"}`, vault.Path("a")},
+		"plaintext":      {"get_secret", `{"path":"a","as":"plaintext","version":7}`, []any{vault.Path("a"), 7}},
+		"list":           {"list_secrets", ``, broker.ListRequest{}},
+		"list, prefix":   {"list_secrets", `{"prefix":"prod","limit":200,"cursor":"x"}`, broker.ListRequest{Prefix: "prod", Limit: 200, After: "x"}},
+		"list, below":    {"list_secrets", `{"namespace":"a/b"}`, broker.ListRequest{Prefix: "a/b/"}},
+		"list, slash":    {"list_secrets", `{"namespace":"a/b/"}`, broker.ListRequest{Prefix: "a/b/"}},
+		"rotate":         {"rotate_secret", `{"path":"a","grace_seconds":60}`, broker.RotateRequest{Path: "a", Grace: time.Minute}},
+		"explain":        {"explain_access", `{"path":"a"}`, broker.ExplainRequest{Path: "a", Right: policy.Use}},
+		"explain, url":   {"explain_access", `{"path":"a","action":"use","url":"https://x.example","method":"PUT"}`, broker.ExplainRequest{Path: "a", Right: policy.Use, URL: "https://x.example", Method: "PUT"}},
+		"http": {
+			"http_request",
+			`{"method":"POST","url":"https://x.example/","headers":{"B":"2","A":"1"},"query":{"q":"é"},"body":"{\"a\":1}"}`,
+			redeem.Call{
+				Method: "POST", URL: "https://x.example/", Headers: []redeem.Field{{Name: "B", Value: "2"}, {Name: "A", Value: "1"}},
+				Query: []redeem.Field{{Name: "q", Value: "é"}}, Body: `{"a":1}`,
+			},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := fake(t)
+			if res := call(t, b, test.tool, test.args); res.Failure != nil {
+				t.Fatal(res.Failure)
+			}
+			if !reflect.DeepEqual(b.asked, test.want) {
+				t.Errorf("asked %+v\nwant  %+v", b.asked, test.want)
+			}
+			if b.who != agent {
+				t.Errorf("asked as %+v", b.who)
+			}
+		})
+	}
+}
+
+// TestBadArguments holds the message for each broken rule. None repeats what
+// was given: every value below has "canary" in it or is short.
+func TestBadArguments(t *testing.T) {
+	tests := map[string]struct {
+		tool, args, message string
+	}{
+		"not an object":    {"get_secret", `["canary"]`, "the arguments are not a JSON object."},
+		"text":             {"get_secret", `"canary"`, "the arguments are not a JSON object."},
+		"broken":           {"get_secret", `{"path":"canary"`, "the arguments are not valid JSON."},
+		"two objects":      {"get_secret", `{"path":"a"}{"canary":1}`, "something follows the arguments."},
+		"invalid UTF-8":    {"get_secret", "{\"path\":\"canary\xff\"}", "the arguments are not valid UTF-8."},
+		"too long":         {"http_request", `{"url":"` + strings.Repeat("canary", 1<<20) + `"}`, "the arguments are longer than 4 MiB."},
+		"twice":            {"get_secret", `{"path":"a","path":"canary"}`, "an argument is given twice."},
+		"twice, escaped":   {"get_secret", `{"path":"a","\u0070ath":"canary"}`, "an argument is given twice."},
+		"unknown":          {"get_secret", `{"path":"a","canary":1}`, "there is an argument this tool does not know."},
+		"unknown but near": {"get_secret", `{"pahts":"canary"}`, "there is an argument this tool does not know; the nearest it knows is path."},
+		"other case":       {"get_secret", `{"Path":"canary"}`, "there is an argument this tool does not know; the nearest it knows is path."},
+		"long s":           {"get_secret", `{"aſ":"canary"}`, "there is an argument this tool does not know."},
+		"number for text":  {"get_secret", `{"path":5}`, "argument path must be a string."},
+		"null for text":    {"get_secret", `{"path":null}`, "argument path must be a string."},
+		"NUL":              {"get_secret", `{"path":"canary\u0000"}`, "argument path has a NUL character in it."},
+		"long path":        {"get_secret", `{"path":"` + strings.Repeat("canary", 100) + `"}`, "argument path is longer than 512 bytes."},
+		"dots in path":     {"get_secret", `{"path":"canary/../b"}`, "argument path segment 2 is a dot segment."},
+		"empty segment":    {"get_secret", `{"path":"canary//b"}`, "argument path segment 2 is empty."},
+		"control":          {"get_secret", `{"path":"canary\n"}`, "argument path segment 1 has a character outside A-Z a-z 0-9 . _ - and space."},
+		"no path":          {"get_secret", `{}`, "argument path is missing; give path, or namespace and key."},
+		"namespace alone":  {"get_secret", `{"namespace":"canary"}`, "argument path is missing; give path, or namespace and key."},
+		"both":             {"get_secret", `{"path":"canary","key":"canary"}`, "argument path stands beside namespace or key; give one or the other."},
+		"slash in key":     {"get_secret", `{"namespace":"a","key":"canary/b"}`, "argument key has a slash; it belongs in the namespace."},
+		"enum":             {"get_secret", `{"path":"a","as":"canary"}`, "argument as must be one of handle, redacted, plaintext."},
+		"enum, case":       {"get_secret", `{"path":"a","as":"Handle"}`, "argument as must be one of handle, redacted, plaintext."},
+		"low":              {"get_secret", `{"path":"a","ttl_seconds":0}`, "argument ttl_seconds must be 1 to 86400."},
+		"high":             {"get_secret", `{"path":"a","ttl_seconds":86401}`, "argument ttl_seconds must be 1 to 86400."},
+		"huge":             {"get_secret", `{"path":"a","version":99999999999999999999}`, "argument version must be 1 to 2147483647."},
+		"fraction":         {"get_secret", `{"path":"a","uses":1.5}`, "argument uses must be a whole number."},
+		"text for number":  {"get_secret", `{"path":"a","uses":"canary"}`, "argument uses must be a whole number."},
+		"ttl of redacted":  {"get_secret", `{"path":"a","as":"redacted","ttl_seconds":5}`, "argument ttl_seconds is for handles only."},
+		"uses of plain":    {"get_secret", `{"path":"a","as":"plaintext","uses":5}`, "argument uses is for handles only."},
+		"version redacted": {"get_secret", `{"path":"a","as":"redacted","version":5}`, "argument version is not for redacted, which shows the latest."},
+		"limit":            {"list_secrets", `{"limit":201}`, "argument limit must be 1 to 200."},
+		"prefix and below": {"list_secrets", `{"prefix":"canary","namespace":"canary"}`, "argument prefix stands beside namespace; give one or the other."},
+		"no url":           {"http_request", `{}`, "argument url is missing."},
+		"small method":     {"http_request", `{"url":"canary","method":"get"}`, "argument method must be one word in capitals."},
+		"empty method":     {"http_request", `{"url":"canary","method":""}`, "argument method must be one word in capitals."},
+		"headers a list":   {"http_request", `{"url":"canary","headers":["canary"]}`, "argument headers must be an object of strings."},
+		"header a number":  {"http_request", `{"url":"canary","headers":{"canary":1}}`, "argument headers must be an object of strings."},
+		"header an object": {"http_request", `{"url":"canary","headers":{"canary":{"a":"b"}}}`, "argument headers must be an object of strings."},
+		"header twice":     {"http_request", `{"url":"canary","headers":{"canary":"a","canary":"b"}}`, "argument headers has a name twice."},
+		"long header":      {"http_request", `{"url":"canary","headers":{"a":"` + strings.Repeat("canary", 2000) + `"}}`, "argument headers is longer than 8192 bytes."},
+		"long name":        {"http_request", `{"url":"canary","query":{"` + strings.Repeat("canary", 50) + `":"a"}}`, "argument query has a name longer than 256 bytes."},
+		"cut in headers":   {"http_request", `{"url":"canary","headers":{"canary":"a"`, "the arguments are not valid JSON."},
+		"grace":            {"rotate_secret", `{"path":"a","grace_seconds":-1}`, "argument grace_seconds must be 0 to 2592000."},
+		"action":           {"explain_access", `{"path":"a","action":"canary"}`, "argument action must be one of list, use, reveal, set, rotate, delete, token."},
+		"url of list":      {"explain_access", `{"path":"a","action":"list","url":"canary"}`, "argument url is for action use only."},
+		"method alone":     {"explain_access", `{"path":"a","method":"GET"}`, "argument method stands without url."},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := fake(t)
+			res := call(t, b, test.tool, test.args)
+			if b.asked != nil {
+				t.Errorf("the broker was asked %+v", b.asked)
+			}
+			f := res.Failure
+			if f == nil {
+				t.Fatal("accepted")
+			}
+			if f.Code != tools.InvalidArgument || f.Message != test.message || f.Next == "" {
+				t.Errorf("got  %+v\nwant %s", *f, test.message)
+			}
+			if strings.Contains(f.JSON(), "canary") {
+				t.Errorf("the answer repeats what was given: %s", f.JSON())
+			}
+		})
+	}
+}
+
+func TestUnknownArgumentNamesTheKnown(t *testing.T) {
+	f := call(t, fake(t), "rotate_secret", `{"grace":5}`).Failure
+	if f == nil || !strings.Contains(f.Message, "the nearest it knows is grace_seconds") ||
+		!strings.Contains(f.Next, "grace_seconds, key, namespace, path") {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestNearest(t *testing.T) {
+	known := []string{"path", "namespace", "key", "as", "version", "ttl_seconds", "uses"}
+	for name, want := range map[string]string{
+		"ttl": "ttl_seconds", "ttlSeconds": "ttl_seconds", "TTL-SECONDS": "ttl_seconds", "secret_path": "", "pth": "path", "names": "namespace",
+		"vresion": "version", "use": "uses", "x": "", "": "", strings.Repeat("a", 100): "", "format": "",
+	} {
+		if got := tools.Nearest(name, known); got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
+	}
+}
+
+// FuzzDecode holds that no tool panics, asks the broker with what the schema
+// forbids, or repeats a name or value it refuses.
+func FuzzDecode(f *testing.F) {
+	for _, seed := range []string{
+		`{"path":"a/b"}`, `{"namespace":"a","key":"b","as":"redacted"}`, `{"url":"https://x","headers":{"a":"b"}}`, `{"limit":5}`,
+		`{"path":"a","grace_seconds":5}`, `{"path":`, `[]`, `null`, ``, `{"a":{"b":[{}]}}`, `{"path":"\ud800"}`, `{"uses":1e3}`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, args string) {
+		for _, tool := range tools.All(fake(t)) {
+			res := tool.Call(t.Context(), agent, json.RawMessage(args))
+			if (res.Failure == nil) == (res.Structured == nil) {
+				t.Fatalf("neither or both: %+v", res)
+			}
+			if res.Cause != nil {
+				t.Fatal(res.Cause)
+			}
+		}
+	})
+}
