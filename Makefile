@@ -22,7 +22,7 @@ js       := transport/mcp/clients/testdata/js
 testprogs := ./transport/mcp/bench/testdata/bare
 lintmod  := github.com/golangci/golangci-lint/v2
 linter   := .cache/golangci-lint-$(shell awk '$$1 == "$(lintmod)" { print $$2 }' .tools/go.mod)-$(shell go env GOVERSION)
-cross    := darwin/arm64 windows/amd64 linux/arm64
+cross    := darwin/arm64 windows/amd64
 
 FUZZTIME   ?= 30s
 SOAKCOUNT  ?= 20
