@@ -122,8 +122,9 @@ func (a *automaton) connect(further []edge) {
 		a.inherit(s, fail)
 		queue = append(queue, s)
 	}
-	for head := 0; head < len(queue); head++ {
-		s := queue[head]
+	for len(queue) > 0 {
+		s := queue[0]
+		queue = queue[1:]
 		if a.link[s]&hasNext != 0 {
 			child(s, s+1)
 		}
@@ -138,15 +139,14 @@ func (a *automaton) connect(further []edge) {
 
 func (a *automaton) inherit(s, fail uint32) {
 	a.link[s] |= fail
-	e, own := a.ending[s]
-	if !own {
-		if e, own = a.ending[fail]; own {
-			a.ending[s] = e
+	if _, own := a.ending[s]; !own {
+		shorter, inherited := a.ending[fail]
+		if !inherited {
+			return
 		}
+		a.ending[s] = shorter
 	}
-	if own {
-		a.link[s] |= hasEnding
-	}
+	a.link[s] |= hasEnding
 }
 
 // step returns the state after byte c in state s.

@@ -11,8 +11,8 @@ import (
 	"github.com/coatcheck-dev/coatcheck/vault/secret"
 )
 
-// ErrWithheld: the text could not be scrubbed, so nobody may see it. Show the
-// status of the answer only.
+// ErrWithheld says that the text could not be scrubbed, so nobody may see it.
+// Show the status of the answer only.
 var ErrWithheld = errors.New("text could not be scrubbed")
 
 // Scrubber keeps the values that each principal has spent in this process,

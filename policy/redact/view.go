@@ -43,11 +43,11 @@ func newView(source []byte, undo unescape) view {
 			v.text, n = append(v.text, source[i]), 1
 		}
 		for range len(v.text) - before {
-			v.from = append(v.from, uint32(i)) //nolint:gosec // texts are capped far below 4 GiB
+			v.from = append(v.from, uint32(i))
 		}
 		i += n
 	}
-	v.from = append(v.from, uint32(len(source))) //nolint:gosec // as above
+	v.from = append(v.from, uint32(len(source))) //nolint:gosec // texts are capped far below 4 GiB
 	return v
 }
 
@@ -63,7 +63,7 @@ func (v view) source(start, end int) (int, int) {
 func percent(out, s []byte) ([]byte, int) {
 	if s[0] == '%' {
 		if c, ok := hexValue(s, 1, 2); ok {
-			return append(out, byte(c)), 3
+			return append(out, byte(c)), 3 //nolint:gosec // two hexadecimal digits
 		}
 	}
 	return out, 0
@@ -95,7 +95,7 @@ func backslash(out, s []byte) ([]byte, int) {
 		return append(out, '\t'), 2
 	case 'x':
 		if v, ok := hexValue(s, 2, 2); ok {
-			return append(out, byte(v)), 4
+			return append(out, byte(v)), 4 //nolint:gosec // two hexadecimal digits
 		}
 	case 'u':
 		return unicodeEscape(out, s)

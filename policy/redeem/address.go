@@ -144,6 +144,7 @@ func (t *table) admits(a netip.Addr, host string, destinations []vault.HTTPDesti
 		return host != localhost
 	case forbidden:
 		return false
+	case closed:
 	}
 	for _, d := range destinations {
 		if !opens(d, a, host) {

@@ -140,7 +140,7 @@ func serverName(t vault.Target) string { return t.Host }
 
 // progress remembers how far an exchange came, so that its error needs no
 // reading of text.
-type progress struct{ connected, secured, tlsFailed atomic.Bool }
+type progress struct{ connected, tlsFailed atomic.Bool }
 
 func (p *progress) trace(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
@@ -150,13 +150,13 @@ func (p *progress) trace(ctx context.Context) context.Context {
 }
 
 func (p *progress) explain(ctx context.Context, err error) error {
-	var refusal *Refusal
-	var upstream *Upstream
-	switch {
-	case errors.As(err, &refusal):
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
 		return refusal
-	case errors.As(err, &upstream):
+	}
+	if upstream, ok := errors.AsType[*Upstream](err); ok {
 		return upstream
+	}
+	switch {
 	case p.tlsFailed.Load():
 		return failed(ctx, CodeTLS)
 	case !p.connected.Load():

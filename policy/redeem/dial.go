@@ -47,13 +47,12 @@ func (g *guard) dial(ctx context.Context, network, _ string) (net.Conn, error) {
 	if g.err != nil {
 		return nil, g.err
 	}
-	var refusal *Refusal
 	for i, a := range g.addrs {
 		conn, err := g.connect(ctx, network, a, len(g.addrs)-i)
 		if err == nil {
 			return conn, nil
 		}
-		if errors.As(err, &refusal) {
+		if refusal, ok := errors.AsType[*Refusal](err); ok {
 			return nil, refusal
 		}
 	}

@@ -49,7 +49,7 @@ func (p *Prepared) fill(values map[string]secret.Value, places map[string]Placem
 			out.query = out.query[:s.start] + encodeQuery(text) + out.query[s.end:]
 		case vault.InBasic:
 			out.headers[s.header].Value = "Basic " + base64.StdEncoding.EncodeToString([]byte(text))
-		default:
+		case vault.InHeader:
 			out.headers[s.header].Value = text
 		}
 	}
@@ -75,6 +75,7 @@ func unfit(value []byte, place vault.Place) string {
 		if strings.Trim(text, " ") != text {
 			return "starts or ends with a space and goes into a header"
 		}
+	case vault.InQuery: // any byte, percent-encoded
 	case vault.InBasic: // RFC 7617 §2: no colon in the user name
 		if strings.Index(place.Template, vault.Hole) < strings.IndexByte(place.Template, ':') && strings.Contains(string(value), ":") {
 			return "has a colon in it and goes into the user name of Basic credentials"

@@ -143,7 +143,7 @@ func checkByte(t *testing.T, b int, h string, position func(string) (redeem.Call
 	call, in, value := position(string([]byte{byte(b)}))
 	p, err := redeem.Prepare(call)
 	if err != nil {
-		refusal(t, err)
+		_ = refusal(t, err)
 		return
 	}
 	var values map[string]secret.Value

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const canary = "sk-canary/Zq7+Wx2%Vy&9"
 
-func newHandle(t testing.TB) string {
+func newHandle(t *testing.T) string {
 	t.Helper()
 	text, err := mint.New("ash_")
 	if err != nil {
@@ -33,7 +33,7 @@ func newHandle(t testing.TB) string {
 	return text
 }
 
-func destination(t testing.TB, to, in string) vault.HTTPDestination {
+func destination(t *testing.T, to, in string) vault.HTTPDestination {
 	t.Helper()
 	place, err := vault.ParsePlace(in)
 	if err != nil {
@@ -46,7 +46,7 @@ func destination(t testing.TB, to, in string) vault.HTTPDestination {
 	return *d.HTTP
 }
 
-func prepare(t testing.TB, c redeem.Call) *redeem.Prepared {
+func prepare(t *testing.T, c redeem.Call) *redeem.Prepared {
 	t.Helper()
 	p, err := redeem.Prepare(c)
 	if err != nil {
@@ -60,7 +60,7 @@ func one(handle, value string, d vault.HTTPDestination) (map[string]secret.Value
 	return map[string]secret.Value{handle: secret.New([]byte(value))}, map[string]redeem.Placement{handle: {Destination: d}}
 }
 
-func refusal(t testing.TB, err error) *redeem.Refusal {
+func refusal(t *testing.T, err error) *redeem.Refusal {
 	t.Helper()
 	var r *redeem.Refusal
 	if !errors.As(err, &r) {
@@ -69,7 +69,7 @@ func refusal(t testing.TB, err error) *redeem.Refusal {
 	return r
 }
 
-func upstream(t testing.TB, err error, code string) {
+func upstream(t *testing.T, err error, code string) {
 	t.Helper()
 	var u *redeem.Upstream
 	if !errors.As(err, &u) || u.Code != code {
@@ -104,7 +104,7 @@ type rawServer struct {
 	heads []string
 }
 
-func newRawServer(t testing.TB, reply string) *rawServer {
+func newRawServer(t *testing.T, reply string) *rawServer {
 	t.Helper()
 	var config net.ListenConfig
 	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")

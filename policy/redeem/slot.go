@@ -79,9 +79,9 @@ func Where(p vault.Place) string {
 		return "query parameter " + p.Name + " as `HANDLE`"
 	case vault.InBasic:
 		return "header " + authorization + " as `Basic " + p.Fill("HANDLE") + "`"
-	default:
-		return "header " + p.Name + " as `" + p.Fill("HANDLE") + "`"
+	case vault.InHeader:
 	}
+	return "header " + p.Name + " as `" + p.Fill("HANDLE") + "`"
 }
 
 // Fit returns the first of the destinations whose place all slots of that

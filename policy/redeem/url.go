@@ -212,7 +212,7 @@ func escape(s string, i int) (byte, bool) {
 	if high < 0 || low < 0 {
 		return 0, false
 	}
-	return byte(high<<4 | low), true
+	return byte(high<<4 | low), true //nolint:gosec // two hexadecimal digits
 }
 
 func unhex(c byte) int {
