@@ -40,6 +40,13 @@ func WriteFile(path string, data []byte) (err error) {
 	return syncDir(filepath.Dir(path))
 }
 
+func kind(dir bool) string {
+	if dir {
+		return "folder"
+	}
+	return "regular file"
+}
+
 // CreateFile is [WriteFile] for a file that must not exist yet; when it does,
 // it is left alone and the error is [fs.ErrExist].
 func CreateFile(path string, data []byte) error {

@@ -49,7 +49,7 @@ func checkOpen(f *os.File) error {
 
 func judge(path string, info fs.FileInfo, dir bool, forbidden fs.FileMode, remedy string) error {
 	if info.IsDir() != dir || !dir && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a %s", path, map[bool]string{true: "folder", false: "regular file"}[dir])
+		return fmt.Errorf("%s is not a %s", path, kind(dir))
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {

@@ -2,17 +2,14 @@ package sqldb
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
-	_ "modernc.org/sqlite" // the "sqlite" driver
-
+	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/private"
 )
 
@@ -24,14 +21,11 @@ const readers = 4
 
 // DB is an open state database, safe for concurrent use.
 type DB struct {
-	sql    *sql.DB
-	writer *conn
-	jobs   chan *job
-	done   chan struct{} // closed when the writer has stopped
+	dsn    string
+	writer *conn // used by the leader of the queue only
+	queue  queue
 
-	mu     sync.RWMutex // held for reading while a job is being queued
-	closed bool
-
+	closed chan struct{}
 	idle   chan *conn    // readers not in use
 	permit chan struct{} // one token for each reader that may still be opened
 }
@@ -43,35 +37,37 @@ type DB struct {
 // [vault.ErrNewer], [vault.ErrForeign], [vault.ErrReadOnly], [vault.ErrBusy],
 // [vault.ErrCorrupt].
 func Open(ctx context.Context, path string, migrations []Migration) (*DB, error) {
+	return open(ctx, path, migrations, BusyTimeout)
+}
+
+func open(ctx context.Context, path string, migrations []Migration, busy time.Duration) (*DB, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if err := prepareFile(path); err != nil {
 		return nil, err
 	}
-	// Pragmas run on every new connection. The busy timeout comes first, so
-	// that switching to the log may wait for another process doing the same.
-	dsn := fmt.Sprintf("file:%s?_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)"+
-		"&_pragma=temp_store(MEMORY)&_pragma=secure_delete(ON)&_pragma=trusted_schema(OFF)&_dqs=0",
-		escapeURIPath(path), BusyTimeout.Milliseconds())
-	pool, err := sql.Open("sqlite", dsn)
-	if err != nil {
-		return nil, mapError(err)
-	}
 	db := &DB{
-		sql:    pool,
-		jobs:   make(chan *job, maxBatch),
-		done:   make(chan struct{}),
+		// These pragmas run on every new connection and change nothing in the
+		// file; the journal mode is set after a look at whose file it is.
+		dsn: fmt.Sprintf("%s?_pragma=busy_timeout(%d)&_pragma=synchronous(FULL)&_pragma=checkpoint_fullfsync(ON)"+
+			"&_pragma=temp_store(MEMORY)&_pragma=secure_delete(ON)&_pragma=trusted_schema(OFF)&_dqs=0",
+			fileURI(path), busy.Milliseconds()),
+		queue:  queue{stopped: make(chan struct{})},
+		closed: make(chan struct{}),
 		idle:   make(chan *conn, readers),
 		permit: make(chan struct{}, readers),
 	}
 	for range readers {
 		db.permit <- struct{}{}
 	}
-	if db.writer, err = db.connect(ctx); err == nil {
-		err = migrate(db.writer, migrations)
+	var err error
+	if db.writer, err = connect(db.dsn); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		return nil, errors.Join(err, pool.Close())
+	if err := migrate(db.writer, migrations); err != nil {
+		return nil, errors.Join(err, db.writer.close())
 	}
-	go db.write()
 	return db, nil
 }
 
@@ -80,8 +76,11 @@ func prepareFile(path string) error {
 	if err := private.CheckDir(dir); err != nil {
 		return err
 	}
-	if err := refuseNetworkFilesystem(dir); err != nil {
-		return err
+	// SQLite's log needs all processes on one host (sqlite.org/wal.html).
+	if remote, err := onNetwork(dir); err != nil {
+		return mapError(err)
+	} else if remote {
+		return fmt.Errorf("%w: %s", vault.ErrNetworkFilesystem, dir)
 	}
 	err := private.CheckFile(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -94,19 +93,14 @@ func prepareFile(path string) error {
 	return f.Close()
 }
 
-// Close waits for queued writes, folds the log into the database and closes it.
-// Calls after it return [ErrClosed].
+// Close waits for queued writes and running views, folds the log into the
+// database and closes it. Calls after it return [ErrClosed].
 func (db *DB) Close() error {
-	db.mu.Lock()
-	if db.closed {
-		db.mu.Unlock()
+	if !db.queue.close() {
 		return nil
 	}
-	db.closed = true
-	close(db.jobs)
-	db.mu.Unlock()
-	<-db.done
-	errs := []error{db.writer.close()}
+	close(db.closed)
+	var errs []error
 	for range readers { // waits for views in flight
 		select {
 		case c := <-db.idle:
@@ -114,20 +108,22 @@ func (db *DB) Close() error {
 		case <-db.permit:
 		}
 	}
-	return errors.Join(append(errs, db.sql.Close())...)
+	// The last connection to close folds the log and removes it.
+	return errors.Join(append(errs, db.writer.close())...)
 }
 
 // ErrClosed: the database was closed before the call.
 var ErrClosed = errors.New("database is closed")
 
-// View runs fn in a read-only snapshot. fn must not keep tx.
+// View runs fn in a read-only snapshot. fn must not keep tx. When ctx ends
+// before fn has started, ctx's error returns.
 func (db *DB) View(ctx context.Context, fn func(*Tx) error) error {
 	c, err := db.reader(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { db.idle <- c }()
-	if err := c.exec("BEGIN"); err != nil {
+	if err := c.begin("BEGIN"); err != nil {
 		return err
 	}
 	defer c.rollback() // nothing to keep, and cheaper than a commit
@@ -135,13 +131,15 @@ func (db *DB) View(ctx context.Context, fn func(*Tx) error) error {
 }
 
 func (db *DB) reader(ctx context.Context) (*conn, error) {
-	db.mu.RLock()
-	closed := db.closed
-	db.mu.RUnlock()
-	if closed {
-		return nil, ErrClosed
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
 	select {
+	case <-db.closed:
+		return nil, ErrClosed
+	default:
+	}
+	select { // an open one rather than a new one
 	case c := <-db.idle:
 		return c, nil
 	default:
@@ -150,61 +148,14 @@ func (db *DB) reader(ctx context.Context) (*conn, error) {
 	case c := <-db.idle:
 		return c, nil
 	case <-db.permit:
-		c, err := db.connect(ctx)
+		c, err := connect(db.dsn + "&_pragma=query_only(ON)")
 		if err != nil {
 			db.permit <- struct{}{}
 		}
 		return c, err
+	case <-db.closed:
+		return nil, ErrClosed
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-}
-
-// conn is one connection with its prepared statements; one goroutine at a time
-// uses it.
-type conn struct {
-	sql   *sql.Conn
-	stmts map[string]*sql.Stmt
-}
-
-func (db *DB) connect(ctx context.Context) (*conn, error) {
-	c, err := db.sql.Conn(ctx)
-	if err != nil {
-		return nil, mapError(err)
-	}
-	return &conn{sql: c, stmts: map[string]*sql.Stmt{}}, nil
-}
-
-// prepare returns the statement, prepared once a connection. Statements run
-// without a cancellable context: a transaction is short and ends whole.
-func (c *conn) prepare(query string) (*sql.Stmt, error) {
-	if s, ok := c.stmts[query]; ok {
-		return s, nil
-	}
-	s, err := c.sql.PrepareContext(context.Background(), query)
-	if err != nil {
-		return nil, mapError(err)
-	}
-	c.stmts[query] = s
-	return s, nil
-}
-
-func (c *conn) exec(query string) error {
-	s, err := c.prepare(query)
-	if err != nil {
-		return err
-	}
-	_, err = s.ExecContext(context.Background())
-	return mapError(err)
-}
-
-// rollback ends a transaction; it fails only where SQLite has ended it already.
-func (c *conn) rollback() { _ = c.exec("ROLLBACK") }
-
-func (c *conn) close() error {
-	var errs []error
-	for _, s := range c.stmts {
-		errs = append(errs, s.Close())
-	}
-	return errors.Join(append(errs, c.sql.Close())...)
 }

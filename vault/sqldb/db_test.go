@@ -4,21 +4,37 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"sync"
+	"runtime"
+	"strings"
 	"testing"
+	"time"
+
+	"go.uber.org/goleak"
 
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
-var migrations = []sqldb.Migration{{Name: "test/1", SQL: []string{"CREATE TABLE t (a BIGINT PRIMARY KEY, b {blob})"}}}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func open(t testing.TB) *sqldb.DB {
+var migrations = []sqldb.Migration{{Name: "test/1", SQL: []string{"CREATE TABLE t (a BIGINT PRIMARY KEY, b {blob}, c {text})"}}}
+
+func privateDir(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	db, err := sqldb.Open(t.Context(), filepath.Join(dir, "test.db"), migrations)
+	return dir
+}
+
+func open(t testing.TB) *sqldb.DB {
+	t.Helper()
+	return openAt(t, filepath.Join(privateDir(t), "test.db"))
+}
+
+func openAt(t testing.TB, path string) *sqldb.DB {
+	t.Helper()
+	db, err := sqldb.OpenBusy(t.Context(), path, migrations, 50*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,53 +63,123 @@ func count(t testing.TB, db *sqldb.DB) (n int) {
 	return n
 }
 
-func TestFailedJobDoesNotTakeOthersAlong(t *testing.T) {
-	db := open(t)
-	boom := errors.New("boom")
-	var wg sync.WaitGroup
-	for i := range 200 {
-		wg.Go(func() {
-			err := db.Update(t.Context(), func(tx *sqldb.Tx) error {
-				if err := insert(i)(tx); err != nil {
-					return err
-				}
-				if i%3 == 0 {
-					return boom
-				}
-				return nil
-			})
-			if want := i%3 == 0; errors.Is(err, boom) != want {
-				t.Errorf("write %d: %v", i, err)
-			}
-		})
+func TestFilesArePrivate(t *testing.T) {
+	dir := privateDir(t)
+	db := openAt(t, filepath.Join(dir, "test.db"))
+	if err := db.Update(t.Context(), insert(1)); err != nil {
+		t.Fatal(err)
 	}
-	wg.Wait()
-	if got := count(t, db); got != 133 {
-		t.Fatalf("%d rows, want 133", got)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 3 { // database, log, index of the log
+		t.Fatalf("%d files, want 3", len(entries))
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %04o", e.Name(), info.Mode().Perm())
+		}
 	}
 }
 
-func BenchmarkUpdate(b *testing.B) {
-	db := open(b)
-	b.Run("1", func(b *testing.B) {
-		for i := range b.N {
-			_ = db.Update(b.Context(), insert(1e9+i+b.N*1e6))
+func TestCloseFoldsTheLog(t *testing.T) {
+	dir := privateDir(t)
+	path := filepath.Join(dir, "odd name? #1 %41.db")
+	db := openAt(t, path)
+	for i := range 10 {
+		if err := db.Update(t.Context(), insert(i)); err != nil {
+			t.Fatal(err)
 		}
-	})
-	b.Run("16", func(b *testing.B) {
-		b.SetParallelism(8)
-		var mu sync.Mutex
-		n := 0
-		b.RunParallel(func(pb *testing.PB) {
-			for pb.Next() {
-				mu.Lock()
-				n++
-				k := n + b.N*1e5
-				mu.Unlock()
-				if err := db.Update(b.Context(), insert(k)); err != nil {
-					b.Error(err)
-				}
-			}
+	}
+	if got := count(t, db); got != 10 {
+		t.Fatalf("%d rows, want 10", got)
+	}
+	for range 2 { // the second call has nothing to do
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 1 || entries[0].Name() != filepath.Base(path) {
+		t.Fatalf("left behind: %v", entries)
+	}
+	if got := count(t, openAt(t, path)); got != 10 {
+		t.Fatalf("%d rows after opening again, want 10", got)
+	}
+}
+
+func TestCloseWaits(t *testing.T) {
+	db := open(t)
+	inView, inUpdate, release := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	results := make(chan error, 2)
+	go func() {
+		results <- db.View(t.Context(), func(tx *sqldb.Tx) error {
+			close(inView)
+			<-release
+			var n int
+			return tx.QueryRow("SELECT count(*) FROM t").Scan(&n)
 		})
+	}()
+	go func() {
+		results <- db.Update(t.Context(), func(tx *sqldb.Tx) error {
+			close(inUpdate)
+			<-release
+			return insert(1)(tx)
+		})
+	}()
+	<-inView
+	<-inUpdate
+	closed := make(chan error)
+	go func() { closed <- db.Close() }()
+	for !db.Closing() {
+		runtime.Gosched()
+	}
+	if err := db.Update(t.Context(), insert(2)); !errors.Is(err, sqldb.ErrClosed) {
+		t.Fatalf("update while closing: %v", err)
+	}
+	select {
+	case <-closed:
+		t.Fatal("closed under a running view and update")
+	default:
+	}
+	close(release)
+	for range 2 {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+	if err := <-closed; err != nil {
+		t.Fatal(err)
+	}
+	if err := db.View(t.Context(), func(*sqldb.Tx) error { return nil }); !errors.Is(err, sqldb.ErrClosed) {
+		t.Fatalf("view after close: %v", err)
+	}
+}
+
+func TestDetailNamesNoValue(t *testing.T) {
+	db := open(t)
+	const canary = "cnry-4Jx81kQ2"
+	err := db.Update(t.Context(), func(tx *sqldb.Tx) error {
+		if err := insert(1)(tx); err != nil {
+			return err
+		}
+		_, err := tx.Exec("INSERT INTO t (a, b, c) VALUES (?, ?, ?)", 1, []byte(canary), canary)
+		return err
 	})
+	if err == nil || strings.Contains(err.Error(), canary) {
+		t.Fatalf("want an error without the value, got %v", err)
+	}
+	var n int
+	err = db.View(t.Context(), func(tx *sqldb.Tx) error { return tx.QueryRow("SELECT ?", canary).Scan(&n) })
+	if err == nil || strings.Contains(err.Error(), canary) {
+		t.Fatalf("want an error without the value, got %v", err)
+	}
 }

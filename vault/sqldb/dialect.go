@@ -1,6 +1,9 @@
 package sqldb
 
-import "strings"
+import (
+	"path/filepath"
+	"strings"
+)
 
 // dialect is what differs between the databases the same SQL runs on.
 type dialect struct {
@@ -15,7 +18,11 @@ func (d dialect) rewrite(statement string) string {
 	return strings.NewReplacer("{blob}", d.blob, "{text}", d.text).Replace(statement)
 }
 
-// escapeURIPath makes a file path safe inside a SQLite file: URI.
-func escapeURIPath(path string) string {
-	return strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
+// fileURI names a file to SQLite (sqlite.org/uri.html), ready for a query.
+func fileURI(path string) string {
+	path = filepath.ToSlash(path)
+	if filepath.VolumeName(path) != "" { // C:/… becomes /C:/…
+		path = "/" + path
+	}
+	return "file:" + strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
 }

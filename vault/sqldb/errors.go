@@ -1,7 +1,6 @@
 package sqldb
 
 import (
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,17 +15,29 @@ import (
 // mapError turns the driver's errors into those of package vault. Detail is
 // kept as text (%v): what SQLite says names tables and codes, never a bound value.
 func mapError(err error) error {
-	if err == nil || errors.Is(err, sql.ErrNoRows) {
-		return err
-	}
-	if errors.Is(err, sql.ErrConnDone) {
-		return ErrClosed
+	if err == nil {
+		return nil
 	}
 	sentinel := sentinelOf(err)
 	if sentinel == nil {
 		return err
 	}
 	return fmt.Errorf("%w: %v", sentinel, err)
+}
+
+// endsTransaction reports whether err, from the driver, is damage or one of the
+// errors after which SQLite may roll the transaction back by itself.
+func endsTransaction(err error) bool {
+	var e *driver.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code() & 0xff {
+	case lib.SQLITE_FULL, lib.SQLITE_IOERR, lib.SQLITE_NOMEM, lib.SQLITE_BUSY, lib.SQLITE_INTERRUPT, lib.SQLITE_CORRUPT:
+		return true
+	default:
+		return false
+	}
 }
 
 func sentinelOf(err error) error {

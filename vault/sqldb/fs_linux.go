@@ -1,27 +1,32 @@
 package sqldb
 
-import (
-	"fmt"
+import "golang.org/x/sys/unix"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/coatcheck-dev/coatcheck/vault"
+// Numbers of linux/magic.h style that x/sys does not have.
+const (
+	lustreMagic = 0x0bd00bd0
+	gfs2Magic   = 0x01161970
 )
 
-// SMB2 has no constant in x/sys; the number is in linux/magic.h.
-const smb2Magic = 0xfe534d42
-
-// refuseNetworkFilesystem refuses filesystems whose locks SQLite's write-ahead
-// log cannot rely on (sqlite.org/wal.html: all processes on one host).
-func refuseNetworkFilesystem(dir string) error {
+// onNetwork reports whether a folder lies on a filesystem that other hosts may
+// mount too.
+func onNetwork(dir string) (bool, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
-		return mapError(err)
+		return false, err
 	}
-	switch uint32(s.Type) {
-	case unix.NFS_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, smb2Magic, unix.CIFS_SUPER_MAGIC, unix.V9FS_MAGIC, unix.AFS_SUPER_MAGIC, unix.CEPH_SUPER_MAGIC:
-		return fmt.Errorf("%w: %s", vault.ErrNetworkFilesystem, dir)
+	return networkMagic(uint32(s.Type)), nil // the kernel's numbers have 32 bits
+}
+
+// networkMagic judges the type that statfs(2) names. FUSE is let through: most
+// of what uses it is local and its number does not tell.
+func networkMagic(magic uint32) bool {
+	switch magic {
+	case unix.NFS_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.V9FS_MAGIC,
+		unix.AFS_SUPER_MAGIC, unix.AFS_FS_MAGIC, unix.CEPH_SUPER_MAGIC, unix.CODA_SUPER_MAGIC, unix.NCP_SUPER_MAGIC,
+		unix.OCFS2_SUPER_MAGIC, gfs2Magic, lustreMagic:
+		return true
 	default:
-		return nil
+		return false
 	}
 }

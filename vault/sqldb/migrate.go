@@ -1,6 +1,7 @@
 package sqldb
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -21,46 +22,75 @@ type Migration struct {
 
 // migrate brings the database to version len(migrations), kept in
 // user_version. Reading the version needs no write lock, so a start on an
-// up-to-date database waits for nobody.
+// up-to-date database waits for nobody. A file of somebody else is not touched.
 func migrate(c *conn, migrations []Migration) error {
-	version, err := readVersion(c)
-	if err != nil || version == len(migrations) {
+	version, err := readVersion(c, len(migrations))
+	if err != nil {
 		return err
 	}
-	if err := c.exec("BEGIN IMMEDIATE"); err != nil {
+	if err := useLog(c); err != nil {
 		return err
 	}
-	defer c.rollback() // after a commit there is nothing left to undo
-	if version, err = readVersion(c); err != nil {
+	if version == len(migrations) {
+		return nil
+	}
+	if err := c.begin("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	if version > len(migrations) {
-		return fmt.Errorf("%w: it has schema %d, this program knows %d", vault.ErrNewer, version, len(migrations))
+	err = migrateInTx(c, migrations)
+	if err == nil {
+		_, err = c.exec("COMMIT")
+	}
+	if err != nil {
+		c.rollback()
+	}
+	return err
+}
+
+func migrateInTx(c *conn, migrations []Migration) error {
+	version, err := readVersion(c, len(migrations)) // again: another process may have been faster
+	if err != nil {
+		return err
 	}
 	for _, m := range migrations[version:] {
 		for _, statement := range m.SQL {
-			if err := c.exec(sqlite.rewrite(statement)); err != nil {
+			if _, err := c.exec(sqlite.rewrite(statement)); err != nil {
 				return fmt.Errorf("migration %s: %w", m.Name, err)
 			}
 		}
 	}
-	for pragma, n := range map[string]int{"application_id": applicationID, "user_version": len(migrations)} {
-		if err := c.exec("PRAGMA " + pragma + "=" + strconv.Itoa(n)); err != nil {
-			return err
-		}
+	if _, err := c.exec("PRAGMA application_id=" + strconv.Itoa(applicationID)); err != nil {
+		return err
 	}
-	return c.exec("COMMIT")
+	_, err = c.exec("PRAGMA user_version=" + strconv.Itoa(len(migrations)))
+	return err
 }
 
-func readVersion(c *conn) (int, error) {
+func readVersion(c *conn, known int) (int, error) {
 	tx := &Tx{c: c}
 	var version, id, tables int
 	if err := tx.QueryRow("SELECT (SELECT user_version FROM pragma_user_version), (SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_schema)").
 		Scan(&version, &id, &tables); err != nil {
 		return 0, err
 	}
-	if id != applicationID && (version != 0 || tables != 0) {
+	switch {
+	case id != applicationID && (version != 0 || tables != 0):
 		return 0, vault.ErrForeign
+	case version > known:
+		return 0, fmt.Errorf("%w: it has schema %d, this program knows %d", vault.ErrNewer, version, known)
+	default:
+		return version, nil
 	}
-	return version, nil
+}
+
+// useLog switches the file to the write-ahead log, where it stays.
+func useLog(c *conn) error {
+	var mode string
+	if err := (&Tx{c: c}).QueryRow("PRAGMA journal_mode=WAL").Scan(&mode); err != nil {
+		return err
+	}
+	if mode != "wal" {
+		return errors.New("the database cannot use a write-ahead log here")
+	}
+	return nil
 }

@@ -1,8 +1,9 @@
 package sqldb
 
 import (
-	"context"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"time"
 )
 
@@ -12,68 +13,74 @@ var ErrNoRows = sql.ErrNoRows
 // Tx is one running transaction, valid until the function it was given to
 // returns. It is not safe for concurrent use. Its methods block on I/O and
 // return the errors of package vault.
-type Tx struct{ c *conn }
+//
+// Arguments and scanned columns are integers, strings, byte slices, booleans,
+// types of those kinds, or what implements [driver.Valuer] and [sql.Scanner].
+type Tx struct {
+	c     *conn
+	erase bool
+}
 
 // Exec runs a statement and returns how many rows it changed.
 func (tx *Tx) Exec(query string, args ...any) (int64, error) {
-	s, err := tx.c.prepare(query)
-	if err != nil {
-		return 0, err
+	if tx.c.broken != nil {
+		return 0, tx.c.broken
 	}
-	r, err := s.ExecContext(context.Background(), args...)
-	if err != nil {
-		return 0, mapError(err)
-	}
-	n, err := r.RowsAffected()
-	return n, mapError(err)
+	return tx.c.exec(query, args...)
 }
 
-// QueryRow runs a query of at most one row.
+// QueryRow prepares a query of which the first row counts; [Row.Scan] runs it.
 func (tx *Tx) QueryRow(query string, args ...any) Row {
-	s, err := tx.c.prepare(query)
-	if err != nil {
-		return Row{err: err}
-	}
-	return Row{row: s.QueryRowContext(context.Background(), args...)}
+	return Row{tx: tx, query: query, args: args}
 }
 
-// Row is the answer of [Tx.QueryRow].
+// Row is a query to be run by its Scan.
 type Row struct {
-	row *sql.Row
-	err error
+	tx    *Tx
+	query string
+	args  []any
 }
 
-// Scan copies the columns, or returns [ErrNoRows].
+// Scan runs the query and copies the columns of its first row, or returns
+// [ErrNoRows].
 func (r Row) Scan(dest ...any) error {
-	if r.err != nil {
-		return r.err
-	}
-	return mapError(r.row.Scan(dest...))
-}
-
-// Query runs a query and calls each for every row, with a function that copies
-// the columns. It stops at the first error.
-func (tx *Tx) Query(query string, args []any, each func(scan func(dest ...any) error) error) (err error) {
-	s, err := tx.c.prepare(query)
-	if err != nil {
-		return err
-	}
-	rows, err := s.QueryContext(context.Background(), args...)
-	if err != nil {
-		return mapError(err)
-	}
-	defer func() {
-		if e := rows.Close(); err == nil {
-			err = mapError(e)
-		}
-	}()
-	for rows.Next() {
-		if err := each(rows.Scan); err != nil {
+	err := r.tx.query(r.query, r.args, func(columns []driver.Value) error {
+		if err := scan(columns, dest); err != nil {
 			return err
 		}
+		return errFound
+	})
+	switch {
+	case err == nil:
+		return ErrNoRows
+	case errors.Is(err, errFound):
+		return nil
+	default:
+		return err
 	}
-	return mapError(rows.Err())
 }
+
+var errFound = errors.New("found")
+
+// Query runs a query and calls each for every row, with a function that copies
+// the columns. It stops at the first error. Other statements may run meanwhile.
+func (tx *Tx) Query(query string, args []any, each func(scan func(dest ...any) error) error) error {
+	return tx.query(query, args, func(columns []driver.Value) error {
+		return each(func(dest ...any) error { return scan(columns, dest) })
+	})
+}
+
+func (tx *Tx) query(query string, args []any, each func([]driver.Value) error) error {
+	if tx.c.broken != nil {
+		return tx.c.broken
+	}
+	return tx.c.query(query, args, each)
+}
+
+// Erase asks that what this transaction deletes leaves the write-ahead log
+// too, right after the commit. A reader at work can put it off to the next time
+// the log is folded.
+func (tx *Tx) Erase() { tx.erase = true }
 
 // Micros is how a time is stored: microseconds since 1970 UTC, 0 for the zero time.
 func Micros(t time.Time) int64 {

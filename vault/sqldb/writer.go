@@ -2,115 +2,139 @@ package sqldb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
-// maxBatch bounds how many waiting writes share one commit.
-const maxBatch = 64
-
-type job struct {
-	ctx      context.Context
-	fn       func(*Tx) error
-	err      error
-	panicked any
-	done     chan struct{}
-}
-
 // Update queues fn, runs it in a write transaction and returns after the
-// commit. fn may run on another goroutine; it must not block on anything but
-// tx, nor keep it. When ctx ends before fn has started, fn does not run and
-// ctx's error returns; after that the outcome is awaited. A panic of fn undoes
-// its writes and continues in the caller.
+// commit. fn may run on another caller's goroutine; it must not block on
+// anything but tx, keep it, nor end its goroutine (as t.FailNow does).
+//
+// When ctx ends before fn has started, fn does not run and ctx's error returns;
+// after that the outcome is awaited. A panic of fn undoes its writes and
+// continues in the caller.
 func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	j := &job{ctx: ctx, fn: fn, done: make(chan struct{})}
-	db.mu.RLock()
-	if db.closed {
-		db.mu.RUnlock()
-		return ErrClosed
+	j := &job{ctx: ctx, fn: fn, wake: make(chan struct{}, 1)}
+	if err := db.queue.join(j); err != nil {
+		return err
 	}
-	db.jobs <- j
-	db.mu.RUnlock()
-	<-j.done
+	if err := db.queue.wait(ctx, j); err != nil {
+		return err
+	}
+	if j.leads {
+		db.lead()
+	}
 	if j.panicked != nil {
 		panic(j.panicked)
 	}
 	return j.err
 }
 
-// write is the one goroutine that commits. It takes what waits and no more, so
-// that a lone write is committed at once.
-func (db *DB) write() {
-	defer close(db.done)
-	batch := make([]*job, 0, maxBatch)
-	for first := range db.jobs {
-		batch = append(batch[:0], first)
-	more:
-		for len(batch) < maxBatch {
-			select {
-			case next, ok := <-db.jobs:
-				if !ok {
-					break more
-				}
-				batch = append(batch, next)
-			default:
-				break more
-			}
-		}
-		db.commit(batch)
-		for _, j := range batch {
-			close(j.done)
-		}
-	}
+// job is one write. Its fields belong to the queue, then to the leader that
+// took it, and to its caller once it was woken.
+type job struct {
+	ctx      context.Context
+	fn       func(*Tx) error
+	leads    bool
+	wake     chan struct{} // one token: lead, or done
+	erase    bool
+	err      error
+	panicked any
 }
 
+func (j *job) failed() bool { return j.err != nil || j.panicked != nil }
+
+// errAbandoned: the transaction was ended from the outside, so that nothing of
+// it is kept.
+var errAbandoned = errors.New("write was abandoned")
+
+// lead commits the leader's own write with those waiting behind it and hands
+// the lead on.
+func (db *DB) lead() {
+	batch := db.queue.take()
+	whole := false
+	defer func() { // also when a function ended the goroutine
+		if !whole {
+			db.writer.rollback()
+			for _, j := range batch {
+				j.err = errAbandoned
+			}
+		}
+		db.queue.pass()
+		for _, j := range batch[1:] {
+			j.wake <- struct{}{}
+		}
+	}()
+	db.commit(batch)
+	whole = true
+}
+
+// commit runs the batch in one transaction.
 func (db *DB) commit(batch []*job) {
 	c := db.writer
-	err := c.exec("BEGIN IMMEDIATE")
+	err := c.begin("BEGIN IMMEDIATE")
 	if err == nil {
 		for _, j := range batch {
-			j.run(c, len(batch) > 1)
+			if err = j.run(c, len(batch) > 1); err != nil {
+				break
+			}
 		}
 		if len(batch) == 1 && batch[0].failed() {
 			c.rollback()
 			return
 		}
-		if err = c.exec("COMMIT"); err == nil {
-			return
+		if err == nil {
+			_, err = c.exec("COMMIT")
 		}
-		c.rollback()
+		if err != nil {
+			c.rollback()
+		}
 	}
+	erase := false
 	for _, j := range batch {
-		if !j.failed() {
+		if err != nil && !j.failed() {
 			j.err = err
 		}
+		erase = erase || j.erase && !j.failed()
+	}
+	if erase { // the answer's "busy" column is no error and is left alone
+		_, _ = c.exec("PRAGMA wal_checkpoint(TRUNCATE)")
 	}
 }
 
-func (j *job) failed() bool { return j.err != nil || j.panicked != nil }
-
-// run calls fn, inside a savepoint when others share the transaction.
-func (j *job) run(c *conn, shared bool) {
+// run calls fn, inside a savepoint when others share the transaction. The
+// error it returns is one of the whole transaction, which must not go on.
+func (j *job) run(c *conn, shared bool) error {
 	if j.err = j.ctx.Err(); j.err != nil {
-		return
+		return nil
 	}
 	if shared {
-		if j.err = c.exec("SAVEPOINT job"); j.err != nil {
-			return
+		if _, err := c.exec("SAVEPOINT job"); err != nil {
+			return err
 		}
-		defer func() {
-			if j.failed() {
-				if err := c.exec("ROLLBACK TO job"); err != nil {
-					j.err = fmt.Errorf("%w (undo: %w)", j.err, err)
-				}
-			}
-			if err := c.exec("RELEASE job"); err != nil && !j.failed() {
-				j.err = err
-			}
-		}()
 	}
+	tx := &Tx{c: c}
+	j.call(tx)
+	j.erase = tx.erase
+	if c.broken != nil {
+		return c.broken
+	}
+	if !shared {
+		return nil
+	}
+	if j.failed() {
+		if _, err := c.exec("ROLLBACK TO job"); err != nil {
+			return fmt.Errorf("undoing a write: %w", err)
+		}
+	}
+	_, err := c.exec("RELEASE job")
+	return err
+}
+
+func (j *job) call(tx *Tx) {
 	defer func() { j.panicked = recover() }()
-	j.err = j.fn(&Tx{c: c})
+	j.err = j.fn(tx)
 }
