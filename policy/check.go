@@ -75,7 +75,7 @@ func (p *Policy) shadow(r *Rule) *Rule {
 	}
 	for _, d := range p.rules {
 		if d.Deny && len(d.To) == 0 && all(r.Rights, d.Rights) && all(r.Doors, d.Doors) &&
-			coversAll(d.Agents, r.Agents) && coversAll(d.Paths, r.Paths) {
+			coversAll(d.Agents, r.Agents, agentCovers) && coversAll(d.Paths, r.Paths, vault.Glob.Match) {
 			return d
 		}
 	}
@@ -88,15 +88,22 @@ func all[T comparable](some, of []T) bool {
 
 // coversAll reports whether each narrow glob matches no more than one of the
 // wide ones. A star in the text of the narrow one stands for any run, and only
-// a star of the wide one matches it, so matching the text is enough. The name
-// @stdio is matched by itself alone and by "*".
-func coversAll[T ~string](wide, narrow []T) bool {
+// a star of the wide one matches it, so matching the text is enough.
+func coversAll[T ~string](wide, narrow []T, match func(T, string) bool) bool {
 	for _, n := range narrow {
-		if !slices.ContainsFunc(wide, func(w T) bool { return vault.Glob(w).Match(string(n)) }) {
+		if !slices.ContainsFunc(wide, func(w T) bool { return match(w, string(n)) }) {
 			return false
 		}
 	}
 	return true
+}
+
+// agentCovers is Match for agents, where @stdio is no name but a group.
+func agentCovers(wide, narrow string) bool {
+	if wide == stdioAgents || narrow == stdioAgents && strings.Trim(wide, "*") != "" {
+		return wide == narrow
+	}
+	return vault.Glob(wide).Match(narrow)
 }
 
 // idle returns a warning for each glob that matches none of the paths.

@@ -1,3 +1,69 @@
 // Package policy answers who may do what with which secret, from one YAML
-// file.
+// file: parse, check, compile, decide, explain.
+//
+// The one rule: nothing is permitted unless some one allow rule holds entirely
+// and no deny rule matches. The order of rules never matters, a missing
+// policy denies, and removing an allow rule or adding a deny rule never grants
+// anything.
+//
+//	file, err := policy.OpenFile(path, onReload)
+//	who := policy.Subject{Agent: "claude-1", Door: policy.DoorMCP}
+//	d := file.Current().Decide(policy.Request{Subject: who, Right: policy.Use, Path: path, Target: &target})
+//	if !d.Allowed {
+//		e := file.Current().Explain(…) // e.Sentence, e.Next
+//	}
+//
+// # The file
+//
+//	version: 1
+//	rules:
+//	  - name: inference                  # required, unique, 1 to 128 bytes that print
+//	    agents: ["claude-*", "@stdio"]   # required: globs over names; @stdio is all over stdio
+//	    doors: [mcp, egress]             # mcp rest egress; default [mcp, egress]
+//	    paths: ["production/openai/*"]   # required: globs over paths
+//	    allow: [list, use]               # or deny; exactly one of both
+//	                                     # list use reveal set rotate delete token
+//	    limits: {ttl: 15m, uses: 100, rate: 60/m}
+//	    to:
+//	      - {host: api.openai.com, methods: [POST], paths: ["/v1/*"]}
+//	    shape: "sk-proj-{handle}"
+//	    reason: one line                 # of a deny rule: shown to the model
+//	approvals:
+//	  sensitive: {quorum: 1, expires: 15m}
+//	  critical:  {quorum: 2, delay: 5m, expires: 30m}
+//
+// A star in a glob is any run of characters, "/" included; nothing else is
+// special. Hosts are no globs: a name, an address, or *.example.com for every
+// name below. A duration is whole days, hours, minutes and seconds (1h30m), a
+// rate a number per s, m, h or d. rules: [] allows nothing and must be written.
+//
+// "to" narrows the right use and none else: a rule with it lists as any other,
+// and cannot give reveal, since plaintext has no destination. Limits are upper
+// bounds; where several rules hold, the most generous of each counts, and no
+// limit is the most generous.
+//
+// # Choices
+//
+// Views. The rules are compiled for each (agent, door, right) when first asked
+// for, into a tree over literal path prefixes, where rules with the same
+// prefix are summed up: any number of prefix* and literal rules costs the
+// same. Globs of another shape cost one match each for the rules that share
+// the prefix, and "to" one match for each rule that names the host. A single
+// tree for all was rejected: a walk would visit the rules of every agent. One
+// would notice that this was wrong by views thrashing: more than maxViews
+// combinations in use at once.
+//
+// Strict YAML. Anchors, aliases, tags, merge keys, directives, second
+// documents, tabs and characters that do not print are errors, and so is what
+// the parser could choke on (depth, thousands of fields). A policy needs none
+// of them, and a reviewer should see all there is. The library's decoder into
+// structs was rejected, since it gives no place for a rule's own checks.
+//
+// A deny rule with "to" says nothing while the destination is unknown. Denying
+// the handle at once was rejected: it would deny all destinations for one.
+//
+// # What it does not do
+//
+// It counts nothing (rates and uses are the caller's), asks no clock, knows no
+// secret's destinations or tier, and is not asked about the owner.
 package policy

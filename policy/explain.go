@@ -10,7 +10,7 @@ import (
 // explain_access print the same ones.
 type Explanation struct {
 	Decision
-	Sentence string // who may or may not do what, and why; ends with a full stop
+	Sentence string // who may or may not do what, and why; a deny rule's own reason comes last
 	Next     string // what a person or a model can do now; ends with a full stop
 	// Considered are the rules that name the agent, the nearest to deciding
 	// first, at most 16. Rules for others are not shown.
@@ -38,14 +38,21 @@ func (p *Policy) Explain(r Request) Explanation {
 	case e.Allowed:
 		because, e.Next = "rule "+quote(e.Rule)+" allows it"+bounds(e.Decision), next(r)
 	case e.Rule != "":
-		because, e.Next = "rule "+quote(e.Rule)+" denies it", "Choose another secret, or ask the owner about rule "+quote(e.Rule)+"."
+		because, e.Next = "rule "+quote(e.Rule)+" denies it", "Choose another secret"
+		if r.Target != nil && r.Right == Use {
+			e.Next += " or destination"
+		}
+		e.Next += ", or ask the owner about that rule."
 		if e.Reason != reasonDenied {
-			because += " (" + strings.TrimRight(e.Reason, ".") + ")"
+			because += ". " + e.Reason
 		}
 	default:
 		because, e.Next = refusal(r, near)
 	}
-	e.Sentence = ask(r, e.Allowed) + ": " + because + "."
+	e.Sentence = ask(r, e.Allowed) + ": " + because
+	if !strings.ContainsAny(because[len(because)-1:], ".!?") {
+		e.Sentence += "."
+	}
 	return e
 }
 
@@ -53,11 +60,15 @@ func (p *Policy) Explain(r Request) Explanation {
 func ask(r Request, may bool) string {
 	who, verb := "agent "+quote(r.Agent), " may "
 	if r.Agent == "" {
-		who = "nobody"
-	} else if !may {
+		who = "a caller without a name"
+	}
+	if !may {
 		verb = " may not "
 	}
-	s := who + verb + string(r.Right) + " " + string(r.Path) + " through " + string(r.Door)
+	s := who + verb + string(r.Right) + " " + string(r.Path)
+	if r.Door != "" {
+		s += " through " + string(r.Door)
+	}
 	if r.Target != nil && r.Right == Use {
 		s += " for " + r.Target.Method + " " + r.Target.Origin()
 	}
@@ -110,8 +121,8 @@ type nearRule struct {
 	misses int
 }
 
-// near returns the rules that name the agent: those that miss less first,
-// those that miss the path last, then by name.
+// near returns the rules that name the agent: those for other paths last,
+// before them those for other rights, then by what they miss and by name.
 func (p *Policy) near(r Request) []nearRule {
 	if p == nil {
 		return nil
@@ -137,17 +148,9 @@ func (p *Policy) near(r Request) []nearRule {
 		found = append(found, n)
 	}
 	slices.SortStableFunc(found, func(a, b nearRule) int {
-		return cmp.Or(cmp.Compare(a.misses&missPath, b.misses&missPath), cmp.Compare(count(a.misses), count(b.misses)))
+		return cmp.Or(cmp.Compare(a.misses&missPath, b.misses&missPath), cmp.Compare(a.misses&missRight, b.misses&missRight), cmp.Compare(a.misses, b.misses))
 	})
 	return found
-}
-
-func count(bits int) int {
-	n := 0
-	for ; bits != 0; bits &= bits - 1 {
-		n++
-	}
-	return n
 }
 
 func (n nearRule) why(r Request) string {
@@ -192,6 +195,9 @@ func refusal(r Request, near []nearRule) (because, next string) {
 		next = "Send the request to an allowed destination, or ask the owner to add this one to the rule."
 	default:
 		next = "Ask the owner to allow " + string(r.Right) + " on this path."
+		if r.Right == Reveal {
+			next = "Get a handle instead of plaintext, or ask the owner to allow reveal on this path."
+		}
 	}
 	return because, next
 }

@@ -23,8 +23,8 @@ type File struct {
 	seen     atomic.Pointer[sight]
 
 	mu   sync.Mutex // held while the file is read again
-	good [sha256.Size]byte
-	told string // the trouble told last, "" when there is none
+	last reading    // the last content, good or broken
+	told string     // the trouble told last, "" when there is none
 }
 
 // sight is what the file looked like when it was last read.
@@ -50,11 +50,10 @@ var errChanging = errors.New("the policy is being written")
 // by whoever calls [File.Current] then, and should return soon.
 func OpenFile(path string, onReload func(*Policy, error)) (*File, error) {
 	f := &File{path: path, onReload: onReload}
-	r := f.read(nil)
+	r := f.read()
 	if r.err != nil {
 		return nil, r.err
 	}
-	f.good = r.hash
 	f.seen.Store(&sight{r.info, r.fresh, r.policy})
 	return f, nil
 }
@@ -102,20 +101,15 @@ func (f *File) reload() (p *Policy, err error, news bool) { //nolint:revive,stat
 	if old.still(f.path) { // somebody else was first
 		return old.policy, nil, false
 	}
-	r := f.read(old.policy)
+	r := f.read()
 	trouble := ""
-	if r.err != nil {
-		trouble = r.err.Error() + hex.EncodeToString(r.hash[:])
-		r.policy = old.policy
+	if p = r.policy; r.err != nil {
+		p, trouble = old.policy, r.err.Error()+hex.EncodeToString(r.hash[:])
 	}
-	news = trouble != f.told
-	if r.err == nil {
-		news = news || r.hash != f.good
-		f.good = r.hash
-	}
+	news = trouble != f.told || p != old.policy
 	f.told = trouble
-	f.seen.Store(&sight{r.info, r.fresh, r.policy})
-	return r.policy, r.err, news
+	f.seen.Store(&sight{r.info, r.fresh, p})
+	return p, r.err, news
 }
 
 // reading is one attempt at the file.
@@ -123,28 +117,28 @@ type reading struct {
 	info   os.FileInfo // nil when the file could not be read
 	fresh  bool
 	hash   [sha256.Size]byte // of the content; zero when it could not be read
-	policy *Policy
+	policy *Policy           // nil when err is not
 	err    error
 }
 
-// read reads and parses the file; when the content is that of the good
-// policy, current is returned without parsing. A file that changes meanwhile
-// is read again, twice.
-func (f *File) read(current *Policy) reading {
+// read reads the file, and parses it unless the content is the last one. A
+// file that changes meanwhile is read again, twice.
+func (f *File) read() reading {
 	for range 3 {
 		src, info, err := f.content()
 		if err != nil {
 			return reading{err: err}
 		}
-		r := reading{info: info, hash: sha256.Sum256(src), policy: current}
-		if current == nil || r.hash != f.good {
+		r := reading{info: info, hash: sha256.Sum256(src), policy: f.last.policy, err: f.last.err}
+		if r.hash != f.last.hash {
 			r.policy, r.err = Parse(f.path, src)
 		}
 		// Parsing takes longer than the pause between two writes of a program
 		// that saves in place, so a file still being written shows here.
-		if after, err := os.Stat(f.path); err == nil && same(info, after) && int64(len(src)) == info.Size() {
+		if after, err := os.Stat(f.path); err == nil && same(info, after) && int64(len(src)) == min(info.Size(), MaxBytes+1) {
 			age := time.Since(info.ModTime())
 			r.fresh = age < settle && age > -settle
+			f.last = r
 			return r
 		}
 	}

@@ -85,7 +85,7 @@ func (r *reader) fields(n ast.Node, what string, known ...string) []field {
 			if hint == "" {
 				hint = "known are " + strings.Join(known, ", ")
 			}
-			r.fail(at, hint, "unknown field %s in %s", quote(name.Value), what)
+			r.fail(at, hint, "unknown field%s in %s", word(name.Value), what)
 		}
 		for _, f := range fields {
 			if f.name == name.Value {
@@ -93,7 +93,7 @@ func (r *reader) fields(n ast.Node, what string, known ...string) []field {
 			}
 		}
 		if _, null := i.Value().(*ast.NullNode); null || i.Value() == nil {
-			r.fail(at, "", "field %s has no value", quote(name.Value))
+			r.fail(at, "write one, or remove the field", "field %s has no value", quote(name.Value))
 			return nil
 		}
 		fields = append(fields, field{name.Value, at, i.Value()})

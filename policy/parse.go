@@ -209,7 +209,7 @@ func oneOf[T ~string](r *reader, n ast.Node, what string, known []T) T {
 	if T(s) == "cli" {
 		hint = "the command line is the owner's, whom the policy is not asked about"
 	}
-	r.fail(start(n), hint, "unknown %s %s", what, quote(s))
+	r.fail(start(n), hint, "unknown %s%s", what, word(s))
 	return ""
 }
 

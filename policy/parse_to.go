@@ -49,14 +49,14 @@ func (r *reader) host(f field) string {
 	}
 	host, err := vault.ParseHostPattern(s)
 	if err != nil {
-		hint := "write a name, an address or *.example.com"
+		msg, hint := err.Error(), "write a name, an address or *.example.com"
 		switch {
 		case s == "*":
 			hint = "leave out to: for every destination of the secret"
-		case strings.ContainsAny(s, "/:@"):
-			hint = "write the host alone, without scheme, port and path"
+		case strings.ContainsAny(s, "/@") || strings.Count(s, ":") == 1:
+			msg, hint = "host is more than a host", "write the host alone, without scheme, port and path"
 		}
-		r.fail(start(f.value), hint, "%s", err.Error())
+		r.fail(start(f.value), hint, "%s", msg)
 	}
 	return host
 }

@@ -33,14 +33,15 @@ var units = [...]struct {
 // duration reads whole days, hours, minutes and seconds in that order, each
 // at most once: "15m", "1h30m", "2d". It is 1s to 365d.
 func (r *reader) duration(f field) time.Duration {
-	if n, number := f.value.(*ast.IntegerNode); number {
-		r.fail(start(f.value), "write "+n.Token.Value+"s or "+n.Token.Value+"m", "%s needs a unit", f.name)
+	const hint = "write it like 90s, 15m, 1h30m or 2d"
+	if _, number := f.value.(*ast.IntegerNode); number {
+		r.fail(start(f.value), hint, "%s needs a unit of time", f.name)
 		return 0
 	}
 	d, ok := parseDuration(r.text(f.value, f.name))
 	switch {
 	case !ok:
-		r.fail(start(f.value), "write it like 90s, 15m, 1h30m or 2d", "%s is not a duration", f.name)
+		r.fail(start(f.value), hint, "%s is not a duration", f.name)
 	case d <= 0 || d > maxDuration:
 		r.fail(start(f.value), "", "%s is not between 1s and 365d", f.name)
 	}
@@ -85,6 +86,10 @@ func digits(s string) (int, bool) {
 // rate reads COUNT/UNIT with one of the units s, m, h and d: "60/m".
 func (r *reader) rate(f field) Rate {
 	const hint = "write it like 10/s, 60/m, 500/h or 1000/d"
+	if _, number := f.value.(*ast.IntegerNode); number {
+		r.fail(start(f.value), hint, "rate needs a unit of time")
+		return Rate{}
+	}
 	count, unit, found := strings.Cut(r.text(f.value, f.name), "/")
 	n, ok := digits(count)
 	if !found || !ok || len(unit) != 1 {
@@ -160,7 +165,7 @@ func (r *reader) agent(n ast.Node) string {
 	case s == "":
 		r.fail(start(n), `write "*" for every agent`, "an agent's name is empty")
 	case s[0] == '@':
-		r.fail(start(n), didYouMean(s, []string{stdioAgents}), "unknown group %s; there is %s only", quote(s), stdioAgents)
+		r.fail(start(n), didYouMean(s, []string{stdioAgents}), "unknown group%s; there is %s only", word(s), stdioAgents)
 	case len(s) > 64 || strings.ContainsFunc(s, func(c rune) bool { return !alphanumeric(c) && c != '_' && c != '-' && c != '*' }):
 		r.fail(start(n), "", "an agent's name has 1 to 64 of A-Z a-z 0-9 _ - and * for any run of them")
 	}
@@ -184,7 +189,7 @@ func (r *reader) secretPath(n ast.Node) vault.Glob {
 	// A star stands for some run of characters: with "x" for each, a glob that
 	// matches any path at all becomes a path.
 	if _, err := vault.ParsePath(strings.ReplaceAll(s, "*", "x")); err != nil {
-		r.fail(start(n), "* is the only special character", "a %s", err.Error())
+		r.fail(start(n), `paths look like "production/openai/*"; * is the only special character`, "%s", err.Error())
 	}
 	return vault.Glob(s)
 }

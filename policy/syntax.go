@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -70,6 +71,17 @@ func distance(a, b string) int {
 		before, last = last, row
 	}
 	return last[len(b)]
+}
+
+// word shows a misspelt word with a space before it, or nothing when it is
+// none: what stands where a word belongs may be a pasted key.
+func word(s string) string {
+	if len(s) > 24 || strings.ContainsFunc(s, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && !strings.ContainsRune("_-@* ", c)
+	}) {
+		return ""
+	}
+	return " " + strconv.Quote(s)
 }
 
 // quote shows a name from the file, cut to 40 characters.

@@ -14,9 +14,11 @@ type trie struct {
 	cells []cell
 }
 
+// node is small and its texts are shared where they can be: with many rules
+// the cost of a walk is the memory it touches.
 type node struct {
-	label string // what the way from the parent adds; empty for the root only
-	keys  string // first bytes of the children's labels, rising
+	tail  string // what the way from the parent adds after the child's key
+	keys  string // the byte that leads to each child, rising; shared
 	first int32  // the first child's index
 	cell  int32  // index into cells, or -1
 }
@@ -25,13 +27,15 @@ type node struct {
 // repetition; cells[i] belongs to prefixes[i].
 func newTrie(prefixes []string, cells []cell) trie {
 	t := trie{nodes: []node{{cell: -1}}, cells: cells}
-	t.grow(0, prefixes, 0, 0)
+	t.grow(0, prefixes, 0, 0, map[string]string{})
+	t.nodes = slices.Clip(t.nodes)
 	return t
 }
 
 // grow fills node n, for which all of prefixes start with the same depth
-// bytes; base is the index of prefixes[0] among all.
-func (t *trie) grow(n int, prefixes []string, depth, base int) {
+// bytes; base is the index of prefixes[0] among all, shared the key texts
+// there are.
+func (t *trie) grow(n int, prefixes []string, depth, base int, shared map[string]string) {
 	if len(prefixes) > 0 && len(prefixes[0]) == depth {
 		t.nodes[n].cell = int32(base) //nolint:gosec // a file of MaxBytes has fewer prefixes
 		prefixes, base = prefixes[1:], base+1
@@ -50,12 +54,17 @@ func (t *trie) grow(n int, prefixes []string, depth, base int) {
 		end := depth + common(prefixes[from][depth:], prefixes[to-1][depth:])
 		keys = append(keys, key)
 		branches = append(branches, branch{from, to, end})
-		t.nodes = append(t.nodes, node{label: prefixes[from][depth:end], cell: -1})
+		t.nodes = append(t.nodes, node{tail: prefixes[from][depth+1 : end], cell: -1})
 		from = to
 	}
-	t.nodes[n].keys, t.nodes[n].first = string(keys), int32(first) //nolint:gosec // as above
+	same, ok := shared[string(keys)]
+	if !ok {
+		same = string(keys)
+		shared[same] = same
+	}
+	t.nodes[n].keys, t.nodes[n].first = same, int32(first) //nolint:gosec // as above
 	for i, b := range branches {
-		t.grow(first+i, prefixes[b.from:b.to], b.depth, base+b.from)
+		t.grow(first+i, prefixes[b.from:b.to], b.depth, base+b.from, shared)
 	}
 }
 
@@ -71,7 +80,7 @@ func common(a, b string) int {
 type walk struct {
 	trie  *trie
 	path  string
-	node  int32 // where it stands, -1 before the root, -2 at the end
+	node  int32 // where it stands; -1 before the root, -2 at the end
 	depth int   // bytes of path behind it
 }
 
@@ -86,20 +95,20 @@ func (w *walk) next() *cell {
 }
 
 func (w *walk) step() bool {
-	switch {
-	case w.node == -2 || len(w.trie.nodes) == 0:
-		return false
-	case w.node == -1:
+	switch w.node {
+	case -1:
 		w.node = 0
-		return true
+		return len(w.trie.nodes) > 0
+	case -2:
+		return false
 	}
 	n := &w.trie.nodes[w.node]
-	rest := w.path[w.depth:]
-	if rest != "" {
-		if i := strings.IndexByte(n.keys, rest[0]); i >= 0 {
+	if w.depth < len(w.path) {
+		if i := strings.IndexByte(n.keys, w.path[w.depth]); i >= 0 {
 			child := n.first + int32(i) //nolint:gosec // at most 256 children
-			if label := w.trie.nodes[child].label; strings.HasPrefix(rest, label) {
-				w.node, w.depth = child, w.depth+len(label)
+			tail := w.trie.nodes[child].tail
+			if tail == "" || strings.HasPrefix(w.path[w.depth+1:], tail) {
+				w.node, w.depth = child, w.depth+1+len(tail)
 				return true
 			}
 		}

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
@@ -21,9 +20,8 @@ type viewKey struct {
 // views holds the compiled views of a policy. Each is made when first asked
 // for. Agents whom the same rules concern share one.
 type views struct {
-	byKey atomic.Pointer[map[viewKey]*view] // replaced, never changed
-
-	mu      sync.Mutex
+	mu      sync.RWMutex
+	byKey   map[viewKey]*view
 	byRules map[string]*view // by the ranks of the rules in it, and the right
 }
 
@@ -33,50 +31,36 @@ const maxViews = 4096
 // view returns the rules that concern a subject and a right, compiled.
 func (p *Policy) view(s Subject, right Right) *view {
 	key := viewKey{s.Agent, s.Stdio, s.Door, right}
-	if m := p.views.byKey.Load(); m != nil {
-		if v, ok := (*m)[key]; ok {
-			return v
-		}
+	p.views.mu.RLock()
+	v, ok := p.views.byKey[key]
+	p.views.mu.RUnlock()
+	if ok {
+		return v
 	}
-	return p.addView(s, key)
-}
-
-func (p *Policy) addView(s Subject, key viewKey) *view {
 	var rules []*Rule
-	id := []byte(key.right)
+	id := []byte(right)
 	for _, r := range p.ranked {
-		if slices.Contains(r.Rights, key.right) && slices.Contains(r.Doors, key.door) && r.names(s) {
+		if slices.Contains(r.Rights, right) && slices.Contains(r.Doors, s.Door) && r.names(s) {
 			rules = append(rules, r)
 			id = binary.AppendUvarint(id, uint64(r.rank)) //nolint:gosec // an index
 		}
 	}
-	p.views.mu.Lock()
-	defer p.views.mu.Unlock()
-	var old map[viewKey]*view
-	if m := p.views.byKey.Load(); m != nil {
-		old = *m
+	return p.views.add(key, string(id), rules)
+}
+
+func (w *views) add(key viewKey, id string, rules []*Rule) *view {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.byKey == nil || len(w.byKey) >= maxViews {
+		w.byKey, w.byRules = map[viewKey]*view{}, map[string]*view{}
 	}
-	if v, ok := old[key]; ok {
-		return v
-	}
-	if len(old) >= maxViews {
-		old, p.views.byRules = nil, nil
-	}
-	v, ok := p.views.byRules[string(id)]
+	v, ok := w.byRules[id]
 	if !ok {
-		if p.views.byRules == nil {
-			p.views.byRules = map[string]*view{}
-		}
 		v = compile(rules, key.right)
-		p.views.byRules[string(id)] = v
+		w.byRules[id] = v
 	}
-	grown := make(map[viewKey]*view, len(old)+1)
-	for k, kept := range old {
-		grown[k] = kept
-	}
-	key.agent, key.door, key.right = strings.Clone(key.agent), Door(strings.Clone(string(key.door))), Right(strings.Clone(string(key.right)))
-	grown[key] = v
-	p.views.byKey.Store(&grown)
+	key.agent = strings.Clone(key.agent) // it may be part of a larger text
+	w.byKey[key] = v
 	return v
 }
 
