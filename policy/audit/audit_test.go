@@ -24,6 +24,7 @@ type state struct {
 	log  *audit.Log
 	key  note.Verifier
 	path string
+	n    int // records added, so that no two are the same
 }
 
 func open(t testing.TB) *state {
@@ -32,6 +33,12 @@ func open(t testing.TB) *state {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return openWith(t, skey, vkey)
+}
+
+// openWith opens a new log with a given key.
+func openWith(t testing.TB, skey, vkey string) *state {
+	t.Helper()
 	signer, err := note.NewSigner(skey)
 	if err != nil {
 		t.Fatal(err)
@@ -78,12 +85,13 @@ func (s *state) add(t testing.TB, n int) {
 	t.Helper()
 	s.update(t, func(tx *sqldb.Tx) error {
 		for i := range n {
-			if _, err := s.log.Append(tx, entry(i)); err != nil {
+			if _, err := s.log.Append(tx, entry(s.n+i)); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	s.n += n
 }
 
 func (s *state) update(t testing.TB, fn func(tx *sqldb.Tx) error) {

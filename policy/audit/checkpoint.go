@@ -22,6 +22,9 @@ const maxGrowth = 1 << 16
 // stored tree still has the signed root. Errors: *[TamperError] when it has
 // not, and then nothing is signed; those of the database.
 func (l *Log) Checkpoint(ctx context.Context, db *sqldb.DB) (signed []byte, err error) {
+	if err := ready(l.verifier); err != nil {
+		return nil, err
+	}
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err

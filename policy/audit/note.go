@@ -52,6 +52,16 @@ func openTree(signed []byte, verifier note.Verifier) (tlog.Tree, error) {
 	return tlog.Tree{N: size, Hash: tlog.Hash(root)}, nil
 }
 
+// ready opens a key that is loaded on first use ([Key]), so that one which
+// cannot be opened does not look like a forged signature, and nothing is loaded
+// inside a transaction.
+func ready(verifier note.Verifier) error {
+	if k, ok := verifier.(interface{ Check() error }); ok {
+		return k.Check()
+	}
+	return nil
+}
+
 // openAnchors reads checkpoints kept outside the database, one after another,
 // and returns their trees by rising size. Error: [ErrCheckpoint].
 func openAnchors(text []byte, verifier note.Verifier) ([]tlog.Tree, error) {

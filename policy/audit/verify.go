@@ -60,6 +60,9 @@ const verifyPage = 4096
 // Errors: *[TamperError]; [ErrCheckpoint] when the anchor is not this log's; the
 // database's.
 func Verify(ctx context.Context, db *sqldb.DB, verifier note.Verifier, anchor []byte) (Report, error) {
+	if err := ready(verifier); err != nil {
+		return Report{}, err
+	}
 	anchors, err := openAnchors(anchor, verifier)
 	if err != nil {
 		return Report{}, err
@@ -121,9 +124,9 @@ func (v *verification) run(ctx context.Context) error {
 // one after them is not where it should be.
 func (v *verification) readPage() (hashes []tlog.Hash, gap bool, err error) {
 	hashes = make([]tlog.Hash, 0, verifyPage)
+	var seq int64
+	var leaf []byte
 	take := func(scan func(...any) error) error {
-		var seq int64
-		var leaf []byte
 		if err := scan(&seq, &leaf); err != nil {
 			return err
 		}

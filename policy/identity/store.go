@@ -108,8 +108,8 @@ func (*Store) List(tx *sqldb.Tx) ([]Registration, error) {
 }
 
 // ByKey returns the agent whose key it is, whatever the key's prefix; the
-// caller fills in door, address and client. An unknown key costs the same work
-// as a known one. Error: [ErrUnauthenticated].
+// caller fills in door, address and client. An unknown key costs one lookup and
+// one comparison of 32 bytes, as a known one does. Error: [ErrUnauthenticated].
 func (*Store) ByKey(tx *sqldb.Tx, key string) (Principal, error) {
 	want := mint.Hash(key)
 	row := agentRow{hash: make([]byte, len(want))} // what an unknown key is compared with

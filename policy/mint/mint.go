@@ -111,8 +111,7 @@ func Find(prefix, text string) []Span {
 		if runLen(body[:min(len(body), bodyLen)]) == bodyLen {
 			found = append(found, Span{Start: start, End: start + len(prefix) + bodyLen})
 		}
-		from = start + max(1, len(prefix))
-		if from > len(text) {
+		if from = start + 1; from > len(text) {
 			return found
 		}
 	}
