@@ -16,7 +16,7 @@
 //	base64       standard and URL alphabet, padded or not, with other bytes before and behind
 //	hexadecimal  all lower or all upper case
 //	percent      %XX for any of the bytes, either case; + for a space
-//	backslash    JSON, JavaScript and Go strings: \" \/ \n \u00XX \xXX …
+//	backslash    JSON, JavaScript and Go strings: \" \/ \n \u00XX \xXX \U000000XX …
 //	HTML         &amp; &lt; &gt; &quot; &apos; &#38; &#x26;
 //
 // An escape may cover any of the bytes of a raw, base64 or hexadecimal form

@@ -99,6 +99,10 @@ func backslash(out, s []byte) ([]byte, int) {
 		}
 	case 'u':
 		return unicodeEscape(out, s)
+	case 'U': // Go and Python
+		if r, ok := hexValue(s, 2, 8); ok && utf8.ValidRune(r) {
+			return utf8.AppendRune(out, r), 10
+		}
 	}
 	return out, 0
 }
