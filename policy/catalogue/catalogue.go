@@ -36,7 +36,7 @@ import (
 )
 
 //go:embed providers.json
-var data []byte
+var data string
 
 // Provider is one service. Callers do not change what its slices hold.
 type Provider struct {
@@ -94,7 +94,7 @@ type entry struct {
 // built with broken data.
 func Load() (*Catalogue, error) {
 	var entries []entry
-	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder := json.NewDecoder(strings.NewReader(data))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&entries); err != nil {
 		return nil, fmt.Errorf("catalogue: %w", err)

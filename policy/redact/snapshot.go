@@ -54,8 +54,8 @@ func (s *snapshot) find(text []byte) []span {
 		start, end := widen(text, end, e)
 		out = append(out, span{start, end, e.entry})
 	})
-	for _, undo := range families(text, s.spaces) {
-		v := newView(text, undo)
+	for _, f := range families(text, s.spaces) {
+		v := newView(text, f)
 		s.machine.scan(v.text, func(end int, e ending) {
 			start, end := v.source(widen(v.text, end, e))
 			out = append(out, span{start, end, e.entry})

@@ -12,34 +12,43 @@ type view struct {
 	from []uint32 // index in the source where text[i] begins; one more at the end
 }
 
+// family is a set of escapes that are undone together.
+type family struct {
+	first, second byte // what its escapes begin with
+	undo          unescape
+}
+
 // unescape tries to undo the escape at the start of s and appends what it
 // stands for to out; n is 0 when there is none.
 type unescape func(out, s []byte) (_ []byte, n int)
 
 // families returns the escapes worth undoing in text. spaces tells that some
 // value has a space in it.
-func families(text []byte, spaces bool) []unescape {
-	var out []unescape
+func families(text []byte, spaces bool) []family {
+	var out []family
 	if bytes.IndexByte(text, '%') >= 0 {
-		out = append(out, percent)
+		out = append(out, family{'%', '%', percent})
 	}
 	if spaces && bytes.IndexByte(text, '+') >= 0 {
-		out = append(out, plusForm)
+		out = append(out, family{'%', '+', plusForm})
 	}
 	if bytes.IndexByte(text, '\\') >= 0 {
-		out = append(out, backslash)
+		out = append(out, family{'\\', '\\', backslash})
 	}
 	if bytes.IndexByte(text, '&') >= 0 {
-		out = append(out, entity)
+		out = append(out, family{'&', '&', entity})
 	}
 	return out
 }
 
-func newView(source []byte, undo unescape) view {
+func newView(source []byte, f family) view {
 	v := view{text: make([]byte, 0, len(source)), from: make([]uint32, 0, len(source)+1)}
 	for i := 0; i < len(source); {
 		before, n := len(v.text), 0
-		if v.text, n = undo(v.text, source[i:]); n == 0 {
+		if source[i] == f.first || source[i] == f.second {
+			v.text, n = f.undo(v.text, source[i:])
+		}
+		if n == 0 {
 			v.text, n = append(v.text, source[i]), 1
 		}
 		for range len(v.text) - before {
@@ -61,10 +70,8 @@ func (v view) source(start, end int) (int, int) {
 }
 
 func percent(out, s []byte) ([]byte, int) {
-	if s[0] == '%' {
-		if c, ok := hexValue(s, 1, 2); ok {
-			return append(out, byte(c)), 3 //nolint:gosec // two hexadecimal digits
-		}
+	if c, ok := hexValue(s, 1, 2); ok {
+		return append(out, byte(c)), 3 //nolint:gosec // two hexadecimal digits
 	}
 	return out, 0
 }
@@ -77,7 +84,7 @@ func plusForm(out, s []byte) ([]byte, int) {
 }
 
 func backslash(out, s []byte) ([]byte, int) {
-	if s[0] != '\\' || len(s) < 2 {
+	if len(s) < 2 {
 		return out, 0
 	}
 	switch c := s[1]; c {
@@ -130,9 +137,6 @@ func unicodeEscape(out, s []byte) ([]byte, int) {
 const longestEntity = 10
 
 func entity(out, s []byte) ([]byte, int) {
-	if s[0] != '&' {
-		return out, 0
-	}
 	n := bytes.IndexByte(s[:min(len(s), longestEntity)], ';')
 	if n < 3 {
 		return out, 0
