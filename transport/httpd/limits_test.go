@@ -183,6 +183,9 @@ func TestWriteTimeIsPerWrite(t *testing.T) {
 	d := start(t, func(c *httpd.Config) {
 		c.Limits.WriteTime = writeTime
 		c.MCP = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodDelete {
+				_, _ = io.WriteString(w, "early") // net/http keeps it until the end
+			}
 			<-time.After(2 * writeTime)
 			if r.Method == http.MethodPost {
 				_, _ = io.WriteString(w, "late")
@@ -190,7 +193,7 @@ func TestWriteTimeIsPerWrite(t *testing.T) {
 		})
 	})
 	c := dial(t, d.addr)
-	for _, method := range []string{"POST", "GET", "POST"} {
+	for _, method := range []string{"POST", "GET", "DELETE", "POST"} {
 		_, _ = io.WriteString(c, strings.ReplaceAll(request(method, "/mcp", ""), "{port}", d.port))
 		want(t, read(t, c, method), 200, "")
 	}
@@ -272,7 +275,7 @@ func TestPerPrincipal(t *testing.T) {
 func TestConnections(t *testing.T) {
 	in, out := make(chan struct{}), make(chan struct{})
 	d := start(t, func(c *httpd.Config) {
-		c.Limits.Connections = 4
+		c.Limits.Connections, c.Limits.HeaderTime = 4, time.Minute
 		c.MCP = hold(in, out)
 	})
 	busy := dial(t, d.addr)
@@ -293,7 +296,7 @@ func TestConnections(t *testing.T) {
 func TestConnectionsAllBusy(t *testing.T) {
 	in, out := make(chan struct{}), make(chan struct{})
 	d := start(t, func(c *httpd.Config) {
-		c.Limits.Connections = 1
+		c.Limits.Connections, c.Limits.HeaderTime = 1, time.Minute
 		c.MCP = hold(in, out)
 	})
 	busy := dial(t, d.addr)

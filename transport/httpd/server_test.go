@@ -126,7 +126,10 @@ func TestPanic(t *testing.T) {
 
 func TestServeEnds(t *testing.T) {
 	in, out := make(chan struct{}), make(chan struct{})
-	d := start(t, func(c *httpd.Config) { c.MCP = hold(in, out) })
+	d := start(t, func(c *httpd.Config) {
+		c.MCP = hold(in, out)
+		c.Limits.Drain = 4 * time.Second // less than net/http gives a connection that has sent nothing
+	})
 	call, stream, idle := dial(t, d.addr), dial(t, d.addr), dial(t, d.addr)
 	for c, method := range map[net.Conn]string{call: "POST", stream: "GET"} {
 		_, _ = io.WriteString(c, strings.ReplaceAll(request(method, "/mcp", ""), "{port}", d.port))
