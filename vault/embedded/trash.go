@@ -21,8 +21,10 @@ func (w view) Delete(p vault.Path, permanent bool) error {
 	return w.store(r, false)
 }
 
-// destroy removes all that is left of a path, live and in the trash.
+// destroy removes all that is left of a path, live and in the trash. It opens
+// nothing, so that what is damaged can be removed too.
 func (w view) destroy(p vault.Path) error {
+	w.tx.Erase()
 	n, err := w.tx.Exec("DELETE FROM vault_secrets WHERE path = ?", string(p))
 	if err != nil {
 		return err
@@ -79,6 +81,9 @@ func (v *Vault) Purge(tx *sqldb.Tx, now time.Time) ([]vault.Path, error) {
 		})
 	if err != nil {
 		return nil, err
+	}
+	if len(old) > 0 {
+		tx.Erase()
 	}
 	paths := make([]vault.Path, 0, len(old))
 	for _, e := range old {

@@ -1,0 +1,337 @@
+package vaulttest
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coatcheck-dev/coatcheck/vault"
+	"github.com/coatcheck-dev/coatcheck/vault/secret"
+)
+
+func putCases() []testCase {
+	return []testCase{
+		{"defaults", Caps{}, (*run).testDefaults},
+		{"every field", Caps{}, (*run).testEveryField},
+		{"update keeps what it does not name", Caps{}, (*run).testUpdateKeeps},
+		{"modes", Caps{}, (*run).testModes},
+		{"values", Caps{}, (*run).testValues},
+		{"limits", Caps{}, (*run).testLimits},
+		{"a refused change changes nothing", Caps{}, (*run).testRefusedChange},
+		{"path conflicts", Caps{}, (*run).testPathConflicts},
+		{"invalid path", Caps{}, (*run).testInvalidPath},
+		{"what is returned belongs to the caller", Caps{}, (*run).testOwnership},
+		{"concurrent changes", Caps{}, (*run).testConcurrent},
+		{"ended context", Caps{}, (*run).testContext},
+		{"expiry", Caps{FakeTime: true}, (*run).testExpiry},
+	}
+}
+
+func (r *run) testDefaults() {
+	m := r.put("flat", vault.Change{Value: value("v")})
+	if m.Path != "flat" || m.Type != vault.Custom || m.Tier != vault.Standard || m.Version != 1 || m.Binary ||
+		m.Tags != nil || m.Destinations != nil || m.Description != "" || m.Generate != "" || !m.ExpiresAt.IsZero() || !m.DeletedAt.IsZero() {
+		r.Errorf("got %+v", m)
+	}
+	if m.CreatedAt.IsZero() || !m.CreatedAt.Equal(m.UpdatedAt) || m.CreatedAt.Location() != time.UTC || m.CreatedAt.Nanosecond()%1000 != 0 {
+		r.Errorf("created %v, updated %v", m.CreatedAt, m.UpdatedAt)
+	}
+	r.wantGetError("other", vault.Latest, vault.ErrNotFound)
+	_, err := r.Describe(r.Context(), "other")
+	r.wantError(err, vault.ErrNotFound)
+}
+
+func (r *run) full() (vault.Path, vault.Change) {
+	r.Helper()
+	d, err := vault.ParseDestination("GET,POST https://*.example.com:8443/v1/*", vault.Bearer)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return "production/some service/api-key", vault.Change{
+		Value: value("sk-1"), Type: ptr(vault.APIKey), Tier: ptr(vault.Critical), Description: ptr("Schlüssel für die Küche – 🔑"),
+		Tags: &map[string]string{"team": "küche", "empty": ""}, Destinations: &[]vault.Destination{d}, Generate: ptr(vault.Recipe("sk-{base62:40}")),
+		ExpiresAt: ptr(time.Now().Add(time.Hour)),
+	}
+}
+
+func (r *run) testEveryField() {
+	p, c := r.full()
+	put := r.put(p, c)
+	if put.Type != *c.Type || put.Tier != *c.Tier || put.Description != *c.Description || !maps.Equal(put.Tags, *c.Tags) ||
+		put.Generate != *c.Generate || !put.ExpiresAt.Equal(c.ExpiresAt.Truncate(time.Microsecond)) ||
+		!slices.EqualFunc(put.Destinations, *c.Destinations, vault.Destination.Equal) {
+		r.Errorf("put returns %+v", put)
+	}
+	got, err := r.Describe(r.Context(), p)
+	if err != nil || !reflect.DeepEqual(got, put) {
+		r.Errorf("describe %+v, %v, put returned %+v", got, err, put)
+	}
+	if s := r.wantValue(p, vault.Latest, "sk-1"); !reflect.DeepEqual(s.Metadata, put) {
+		r.Errorf("get %+v, put returned %+v", s.Metadata, put)
+	}
+	page, err := r.List(r.Context(), vault.Query{})
+	if err != nil || len(page.Items) != 1 || !reflect.DeepEqual(page.Items[0], put) {
+		r.Errorf("list %+v, %v, put returned %+v", page.Items, err, put)
+	}
+}
+
+func (r *run) testUpdateKeeps() {
+	p, c := r.full()
+	before := r.put(p, c)
+	for _, step := range []struct {
+		name   string
+		change vault.Change
+		adjust func(*vault.Metadata)
+	}{
+		{"nothing", vault.Change{}, func(*vault.Metadata) {}},
+		{"value", vault.Change{Value: value("sk-2")}, func(m *vault.Metadata) { m.Version++ }},
+		{"binary value", vault.Change{Value: secret.New([]byte{0xff})}, func(m *vault.Metadata) { m.Version++; m.Binary = true }},
+		{"type", vault.Change{Type: ptr(vault.SSHKey)}, func(m *vault.Metadata) { m.Type = vault.SSHKey }},
+		{"tier", vault.Change{Tier: ptr(vault.Standard)}, func(m *vault.Metadata) { m.Tier = vault.Standard }},
+		{"description", vault.Change{Description: ptr("")}, func(m *vault.Metadata) { m.Description = "" }},
+		{"tags", vault.Change{Tags: &map[string]string{"a": "b"}}, func(m *vault.Metadata) { m.Tags = map[string]string{"a": "b"} }},
+		{"no tags", vault.Change{Tags: &map[string]string{}}, func(m *vault.Metadata) { m.Tags = nil }},
+		{"no destinations", vault.Change{Destinations: &[]vault.Destination{}}, func(m *vault.Metadata) { m.Destinations = nil }},
+		{"no recipe", vault.Change{Generate: ptr(vault.Recipe(""))}, func(m *vault.Metadata) { m.Generate = "" }},
+		{"no expiry", vault.Change{ExpiresAt: &time.Time{}}, func(m *vault.Metadata) { m.ExpiresAt = time.Time{} }},
+	} {
+		after := r.put(p, step.change)
+		step.adjust(&before)
+		if after.UpdatedAt.Before(before.UpdatedAt) {
+			r.Errorf("%s: updated goes back", step.name)
+		}
+		before.UpdatedAt = after.UpdatedAt
+		if !reflect.DeepEqual(before, after) {
+			r.Errorf("%s: got %+v, want %+v", step.name, after, before)
+		}
+		if got, err := r.Describe(r.Context(), p); err != nil || !reflect.DeepEqual(got, after) {
+			r.Errorf("%s: describe %+v, %v", step.name, got, err)
+		}
+	}
+}
+
+func (r *run) testModes() {
+	_, err := r.Put(r.Context(), "a", vault.Change{Mode: vault.Replace, Value: value("v")})
+	r.wantError(err, vault.ErrNotFound)
+	r.put("a", vault.Change{Mode: vault.Create, Value: value("v")})
+	_, err = r.Put(r.Context(), "a", vault.Change{Mode: vault.Create, Value: value("w")})
+	r.wantError(err, vault.ErrExists)
+	r.wantValue("a", vault.Latest, "v")
+	if m := r.put("a", vault.Change{Mode: vault.Replace, Value: value("x")}); m.Version != 2 {
+		r.Errorf("version %d", m.Version)
+	}
+	r.put("b", vault.Change{Mode: vault.Upsert, Value: value("v")})
+	r.put("b", vault.Change{Mode: vault.Upsert, Value: value("w")})
+}
+
+func (r *run) testValues() {
+	for name, v := range map[string]string{
+		"one byte": "x", "NUL": "a\x00b", "newlines": "-----BEGIN\nx\n", "not UTF-8": "\xff\xfe\x00", "UTF-8": "pässwörd",
+		"largest": strings.Repeat("k", vault.MaxValueBytes), "spaces": "  ",
+	} {
+		p := vault.Path("values/" + name)
+		m := r.put(p, vault.Change{Value: value(v)})
+		if m.Binary != (name == "not UTF-8") {
+			r.Errorf("%s: binary %v", name, m.Binary)
+		}
+		r.wantValue(p, vault.Latest, v)
+	}
+	for name, c := range map[string]vault.Change{
+		"absent": {}, "empty": {Value: value("")}, "too long": {Value: value(strings.Repeat("k", vault.MaxValueBytes+1))},
+	} {
+		_, err := r.Put(r.Context(), vault.Path("values/"+name), c)
+		r.wantInvalid(err, "value", "kkkk")
+	}
+	_, err := r.Put(r.Context(), "values/UTF-8", vault.Change{Value: value("")})
+	r.wantInvalid(err, "value", "")
+	r.wantValue("values/UTF-8", vault.Latest, "pässwörd")
+}
+
+func (r *run) testLimits() {
+	long := func(n int) *string { return ptr(strings.Repeat("d", n)) }
+	tags := func(n int) *map[string]string {
+		m := map[string]string{}
+		for i := range n {
+			m["tag"+strings.Repeat("x", i)] = "t"
+		}
+		return &m
+	}
+	destination, err := vault.ParseDestination("example.com", vault.Bearer)
+	if err != nil {
+		r.Fatal(err)
+	}
+	destinations := func(n int) *[]vault.Destination { return ptr(slices.Repeat([]vault.Destination{destination}, n)) }
+	r.put("allowed", vault.Change{
+		Value: value("v"), Description: long(vault.MaxDescriptionBytes), Tags: tags(vault.MaxTags), Destinations: destinations(vault.MaxDestinations),
+	})
+	r.put("allowed", vault.Change{
+		Value: value("w"), Tags: &map[string]string{*long(vault.MaxTagBytes): *long(vault.MaxTagBytes)}, Grace: ptr(vault.MaxGrace),
+	})
+	for _, tc := range []struct {
+		name, field string
+		change      vault.Change
+	}{
+		{"description too long", "description", vault.Change{Description: long(vault.MaxDescriptionBytes + 1)}},
+		{"newline in description", "description", vault.Change{Description: ptr("line\nline")}},
+		{"NUL in description", "description", vault.Change{Description: ptr("nul\x00nul")}},
+		{"escape in description", "description", vault.Change{Description: ptr("red\x1b[31m")}},
+		{"bidirectional override in description", "description", vault.Change{Description: ptr("abc\u202edef")}},
+		{"zero width in description", "description", vault.Change{Description: ptr("abc\u200bdef")}},
+		{"line separator in description", "description", vault.Change{Description: ptr("abc\u2028def")}},
+		{"bytes in description", "description", vault.Change{Description: ptr("abc\xffdef")}},
+		{"too many tags", "tags", vault.Change{Tags: tags(vault.MaxTags + 1)}},
+		{"tag without a name", "tags", vault.Change{Tags: &map[string]string{"": "text"}}},
+		{"long tag name", "tags", vault.Change{Tags: &map[string]string{*long(vault.MaxTagBytes + 1): "text"}}},
+		{"long tag text", "tags", vault.Change{Tags: &map[string]string{"name": *long(vault.MaxTagBytes + 1)}}},
+		{"control character in a tag name", "tags", vault.Change{Tags: &map[string]string{"na\tme": "text"}}},
+		{"control character in a tag text", "tags", vault.Change{Tags: &map[string]string{"name": "te\x7fxt"}}},
+		{"too many destinations", "to", vault.Change{Destinations: destinations(vault.MaxDestinations + 1)}},
+		{"destination without a kind", "to", vault.Change{Destinations: &[]vault.Destination{{}}}},
+		{"unknown tier", "tier", vault.Change{Tier: ptr(vault.Tier("secretly"))}},
+		{"unknown type", "type", vault.Change{Type: ptr(vault.Type("password"))}},
+		{"broken recipe", "generate", vault.Change{Generate: ptr(vault.Recipe("{dice:40}"))}},
+		{"past expiry", "expires", vault.Change{ExpiresAt: ptr(time.Now().Add(-time.Hour))}},
+		{"far expiry", "expires", vault.Change{ExpiresAt: ptr(time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC))}},
+		{"negative grace", "grace", vault.Change{Value: value("v"), Grace: ptr(-time.Second)}},
+		{"grace too long", "grace", vault.Change{Value: value("v"), Grace: ptr(vault.MaxGrace + 1)}},
+	} {
+		create := tc.change
+		create.Value = value("v")
+		_, err := r.Put(r.Context(), "refused", create)
+		r.wantInvalid(err, tc.field, "abc")
+		_, err = r.Put(r.Context(), "allowed", tc.change)
+		r.wantInvalid(err, tc.field, "abc")
+		if r.Failed() {
+			r.Fatalf("at %s", tc.name)
+		}
+	}
+	_, err = r.Put(r.Context(), "allowed", vault.Change{Grace: ptr(time.Hour)})
+	r.wantInvalid(err, "grace", "")
+	r.wantGetError("refused", vault.Latest, vault.ErrNotFound)
+}
+
+func (r *run) testRefusedChange() {
+	before := r.put("a", vault.Change{Value: value("v")})
+	_, err := r.Put(r.Context(), "a", vault.Change{Value: value("w"), Description: ptr("fine"), Tier: ptr(vault.Tier("none"))})
+	r.wantInvalid(err, "tier", "")
+	after, err := r.Describe(r.Context(), "a")
+	if err != nil || !reflect.DeepEqual(before, after) {
+		r.Errorf("got %+v, %v, want %+v", after, err, before)
+	}
+	r.wantValue("a", vault.Latest, "v")
+	r.wantGetError("a", 2, vault.ErrNotFound)
+}
+
+func (r *run) testPathConflicts() {
+	r.putText("a/b/c", "x", "m/n", "m-n", "m-n2/o", "A/B")
+	for _, p := range []vault.Path{"a", "a/b", "a/b/c/d", "a/b/c/d/e", "x/y", "x/y/z", "m", "m-n/x", "m-n2"} {
+		_, err := r.Put(r.Context(), p, vault.Change{Value: value("v")})
+		r.wantError(err, vault.ErrPathConflict)
+		r.wantGetError(p, vault.Latest, vault.ErrNotFound)
+	}
+	// Neighbours in the order of bytes, and another case, are no conflict.
+	r.putText("a/b-c", "a/b.c/d", "a/bc", "a b", "x-y/z", "x.y", "A/b/c", "X/y", "m/n-")
+	r.delete("x", true)
+	r.putText("x/y/z")
+}
+
+func (r *run) testInvalidPath() {
+	for _, p := range []vault.Path{"", "/a", "a/", "a//b", "a/../b", "a/.", "a\x00b", "ä", "a\nb", vault.Path(strings.Repeat("p", 600))} {
+		_, err := r.Put(r.Context(), p, vault.Change{Value: value("v")})
+		r.wantInvalid(err, "path", string(p))
+		_, err = r.Describe(r.Context(), p)
+		r.wantError(err, vault.ErrNotFound)
+	}
+}
+
+func (r *run) testOwnership() {
+	p, c := r.full()
+	put := r.put(p, c)
+	want, err := r.Describe(r.Context(), p)
+	if err != nil {
+		r.Fatal(err)
+	}
+	spoil := func(m vault.Metadata) {
+		m.Tags["team"] = "spoilt"
+		m.Destinations[0].HTTP.Host = "evil.example"
+		m.Destinations[0].HTTP.Methods[0] = "EVIL"
+	}
+	got, err := r.Describe(r.Context(), p)
+	if err != nil {
+		r.Fatal(err)
+	}
+	spoil(got)
+	spoil(put)
+	spoil(vault.Metadata{Tags: *c.Tags, Destinations: *c.Destinations})
+	if got, err := r.Describe(r.Context(), p); err != nil || !reflect.DeepEqual(got, want) {
+		r.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
+func (r *run) testConcurrent() {
+	const writers = 20
+	versions := make(chan int, writers)
+	for range writers {
+		go func() {
+			m, err := r.Put(r.Context(), "shared", vault.Change{Value: value("v")})
+			if err != nil {
+				r.Error(err)
+			}
+			versions <- m.Version
+		}()
+	}
+	var got []int
+	for range writers {
+		got = append(got, <-versions)
+	}
+	slices.Sort(got)
+	for i, n := range got {
+		if n != i+1 {
+			r.Fatalf("versions %v", got)
+		}
+	}
+}
+
+func (r *run) testContext() {
+	r.putText("a")
+	ctx, cancel := context.WithCancel(r.Context())
+	cancel()
+	_, putErr := r.Put(ctx, "b", vault.Change{Value: value("v")})
+	_, getErr := r.Get(ctx, "a", vault.Latest)
+	_, listErr := r.List(ctx, vault.Query{})
+	_, describeErr := r.Describe(ctx, "a")
+	for _, err := range []error{putErr, getErr, listErr, describeErr, r.Vault.Delete(ctx, "a", true)} {
+		if !errors.Is(err, context.Canceled) {
+			r.Errorf("got %v", err)
+		}
+	}
+	r.wantGetError("b", vault.Latest, vault.ErrNotFound)
+	r.wantValue("a", vault.Latest, "value of a")
+}
+
+func (r *run) testExpiry() {
+	r.put("a", vault.Change{Value: value("v"), ExpiresAt: ptr(time.Now().Add(time.Hour))})
+	time.Sleep(time.Hour - time.Second)
+	r.wantValue("a", vault.Latest, "v")
+	time.Sleep(time.Second)
+	r.wantGetError("a", vault.Latest, vault.ErrExpired)
+	r.wantGetError("a", 1, vault.ErrNotFound) // an expired one is not found too
+	if m, err := r.Describe(r.Context(), "a"); err != nil || m.Version != 1 {
+		r.Errorf("describe: %+v, %v", m, err)
+	}
+	if page, err := r.List(r.Context(), vault.Query{}); err != nil || len(page.Items) != 1 {
+		r.Errorf("list: %+v, %v", page, err)
+	}
+	// A new value alone does not bring it back; another expiry does.
+	r.put("a", vault.Change{Value: value("w")})
+	r.wantGetError("a", vault.Latest, vault.ErrExpired)
+	r.put("a", vault.Change{ExpiresAt: ptr(time.Now().Add(time.Hour))})
+	r.wantValue("a", vault.Latest, "w")
+	r.put("a", vault.Change{ExpiresAt: &time.Time{}})
+	time.Sleep(100 * 365 * 24 * time.Hour)
+	r.wantValue("a", vault.Latest, "w")
+}
