@@ -12,7 +12,7 @@ import (
 // naive is what Endings must return.
 func naive(words []string, text string) []int {
 	out := make([]int, len(text))
-	for end := range text {
+	for end := range len(text) {
 		for _, w := range words {
 			if strings.HasSuffix(text[:end+1], w) {
 				out[end] = max(out[end], len(w))

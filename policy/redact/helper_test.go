@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/coatcheck-dev/coatcheck/policy/redact"
 	"github.com/coatcheck-dev/coatcheck/vault"
@@ -69,7 +70,11 @@ func spellings(v string) []spelled {
 		spelled{"lower-case percent", lowerPercent(url.QueryEscape(v))}, spelled{"all percent", each(v, "%%%02x")}, spelled{"ALL PERCENT", each(v, "%%%02X")},
 		spelled{"html.EscapeString", html.EscapeString(v)}, spelled{"apos", strings.ReplaceAll(html.EscapeString(v), "&#39;", "&apos;")},
 		spelled{"hex entities", strings.NewReplacer("&amp;", "&#x26;", "&lt;", "&#x3c;", "&gt;", "&#x3E;", "&#34;", "&quot;", "&#39;", "&#x27;").Replace(html.EscapeString(v))},
-		spelled{"all decimal entities", eachRune(v, "&#%d;")}, spelled{"all hex entities", eachRune(v, "&#x%x;")})
+		spelled{"%q", fmt.Sprintf("%q", v)}, spelled{"%+q", fmt.Sprintf("%+q", v)})
+	if !utf8.ValidString(v) {
+		return out // what writes characters loses such bytes, so they are not there to be found
+	}
+	out = append(out, spelled{"all decimal entities", eachRune(v, "&#%d;")}, spelled{"all hex entities", eachRune(v, "&#x%x;")})
 	return append(out, strung(v)...)
 }
 
@@ -81,7 +86,7 @@ func strung(v string) []spelled {
 	encoder.SetEscapeHTML(false)
 	_ = encoder.Encode(v)
 	slashes := strings.ReplaceAll(string(compact), "/", `\/`)
-	out := []spelled{{"json.Marshal", string(compact)}, {"json without HTML", plain.String()}, {"PHP", slashes}, {"%q", fmt.Sprintf("%q", v)}, {"%+q", fmt.Sprintf("%+q", v)}}
+	out := []spelled{{"json.Marshal", string(compact)}, {"json without HTML", plain.String()}, {"PHP", slashes}}
 	units := &strings.Builder{}
 	for _, r := range v {
 		if r < 0x10000 {
