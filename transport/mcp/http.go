@@ -128,7 +128,12 @@ func (e *endpoint) post(w http.ResponseWriter, r *http.Request, who identity.Pri
 func (e *endpoint) modern(w http.ResponseWriter, r *http.Request, who identity.Principal, m envelope.Message, text []byte) {
 	switch m.Kind {
 	case envelope.Request:
-		e.forward(w, r, withPrincipal(r.Context(), who), m, text)
+		ctx := withPrincipal(r.Context(), who)
+		if string(m.Method) == string(mcp.MethodSubscriptionsListen) && headersAgree(r, m) {
+			e.listen(ctx, w, m, text)
+			return
+		}
+		e.forward(w, r, ctx, m, text)
 	case envelope.Notification:
 		w.WriteHeader(http.StatusAccepted)
 	case envelope.Batch:
@@ -206,6 +211,10 @@ func (e *endpoint) forward(w http.ResponseWriter, r *http.Request, ctx context.C
 	inner.Body = io.NopCloser(bytes.NewReader(text))
 	held := &answerWriter{ResponseWriter: w}
 	e.protocol.ServeHTTP(held, inner)
+	if held.status == 0 { // mcp-go says nothing once ctx has ended
+		reply(w, http.StatusOK, rpcError(m.ID, mcp.REQUEST_INTERRUPTED, "the request was cancelled"))
+		return
+	}
 	if held.body == nil {
 		return
 	}

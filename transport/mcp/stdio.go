@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -94,14 +95,16 @@ func (c *connection) read(from *lines) error {
 		case errors.Is(err, errLineTooLong):
 			text := fmt.Sprintf("the message is longer than %d bytes", from.limit)
 			err = c.send(rpcError(nil, envelope.InvalidRequest, text))
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrClosedPipe):
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrClosedPipe), errors.Is(err, os.ErrClosed):
 			return nil
 		case err != nil:
 			return fmt.Errorf("mcp: reading: %w", err)
 		case len(bytes.TrimSpace(line)) == 0:
 			continue
 		default:
-			err = c.take(line)
+			if err = c.out.broken(); err == nil {
+				err = c.take(line)
+			}
 		}
 		if errors.Is(err, errClosing) {
 			return nil
@@ -170,7 +173,7 @@ func (c *connection) beside(line []byte, fn func()) error {
 
 // run makes one call and sends its answer, unless the client no longer wants it.
 func (c *connection) run(ctx context.Context, one *call, m envelope.Message, line []byte) {
-	var answer mcp.JSONRPCMessage
+	var answer mcp.JSONRPCMessage = rpcError(m.ID, mcp.REQUEST_INTERRUPTED, "the server is stopping")
 	if ctx.Err() == nil {
 		answer = c.handle(ctx, m, line)
 	}
@@ -179,7 +182,8 @@ func (c *connection) run(ctx context.Context, one *call, m envelope.Message, lin
 	}
 }
 
-// failed logs that an answer could not be sent; reading ends by the same error.
+// failed logs that an answer could not be sent. Reading ends with the next
+// message, by the same error.
 func (c *connection) failed(err error) {
 	if err != nil {
 		c.Log.WarnContext(c.ctx, "answer not sent", slog.String("cause", kinds(err)))

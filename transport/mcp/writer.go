@@ -37,9 +37,12 @@ func (w *writer) send(message []byte) error {
 	for w.busy && len(w.waiting) > maxWaiting && w.err == nil {
 		w.room.Wait()
 	}
+	if w.err != nil {
+		return w.err
+	}
 	w.waiting = append(w.waiting, message...)
 	if w.busy {
-		return w.err
+		return nil
 	}
 	w.busy = true
 	for len(w.waiting) > 0 && w.err == nil {
@@ -58,6 +61,13 @@ func (w *writer) send(message []byte) error {
 	}
 	w.busy = false
 	w.room.Broadcast()
+	return w.err
+}
+
+// broken returns the first error the stream had.
+func (w *writer) broken() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	return w.err
 }
 
