@@ -136,9 +136,5 @@ func (f *file) lineIndent(at int) string {
 }
 
 func (f *file) lineStart(at int) int {
-	start := bytes.LastIndexAny(f.src[:at], "\r\n") + 1
-	if start == 0 && bytes.HasPrefix(f.src, bom) {
-		start = len(bom)
-	}
-	return start
+	return bytes.LastIndexAny(f.src[:at], "\r\n") + 1
 }
