@@ -17,6 +17,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/lmittmann/tint"
@@ -33,16 +34,14 @@ type Streams struct {
 // Main runs one command line (without the program's name) and returns its exit
 // code. It returns early when ctx ends.
 func Main(ctx context.Context, std Streams, args []string, getenv func(string) string) int {
-	a := &app{Streams: std, getenv: getenv, now: time.Now}
+	a := &app{Streams: std, getenv: getenv, now: time.Now, args: args}
 	root := a.root()
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
-	code := exitCode(err)
-	a.complain(cmd, code, err)
-	return code
+	return a.complain(cmd, err)
 }
 
 // app is what every command shares.
@@ -50,8 +49,9 @@ type app struct {
 	Streams
 	getenv   func(string) string
 	now      func() time.Time
+	args     []string
 	json     bool
-	logLevel string
+	logLevel string // "": info for a door, warn for the owner's commands
 }
 
 func (a *app) root() *cobra.Command {
@@ -62,33 +62,47 @@ func (a *app) root() *cobra.Command {
 			"where a policy says it may go. See https://github.com/coatcheck-dev/coatcheck.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          nothing,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+
+		SuggestionsMinimumDistance: 2,
+		// Before anything is opened or made.
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.checkLogLevel() },
 	}
 	root.SetIn(a.In)
 	root.SetOut(a.Out)
 	root.SetErr(a.Err)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.PersistentFlags().BoolVar(&a.json, "json", false, "write results as JSON")
-	root.PersistentFlags().StringVar(&a.logLevel, "log-level", "info", "least severe log line on standard error: debug, info, warn or error")
-	root.CompletionOptions.HiddenDefaultCmd = false
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flagError(cmd, a.args, err) })
+	root.PersistentFlags().BoolVar(&a.json, "json", false, "write results and errors as JSON")
+	root.PersistentFlags().StringVar(&a.logLevel, "log-level", "",
+		"least severe `LEVEL` logged to standard error: debug, info, warn or error (default info for serve and mcp, else warn)")
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetHelpCommand(helpCommand())
 	root.AddCommand(
-		a.serveCommand(), a.mcpCommand(), a.initCommand(), a.demoCommand(), a.doctorCommand(),
+		a.serveCommand(), a.mcpCommand(), a.initCommand(), a.demoCommand(), a.doctorCommand(), a.connectCommand(),
 		a.secretCommand(), a.agentCommand(), a.handleCommand(), a.policyCommand(), a.auditCommand(),
-		a.versionCommand(), exitCodesTopic(),
+		a.versionCommand(), a.completionCommand(), a.exitCodesCommand(),
 	)
 	return root
 }
 
-// logger writes to standard error, in colour on a terminal.
-func (a *app) logger() (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
-		return nil, usageError{fmt.Errorf("--log-level is not debug, info, warn or error")}
+// logger writes to standard error, in colour on a terminal. usual is the level
+// where --log-level does not say another one.
+func (a *app) logger(usual slog.Level) *slog.Logger {
+	level := usual
+	if a.logLevel != "" && level.UnmarshalText([]byte(a.logLevel)) != nil {
+		level = usual // checked before the command ran
 	}
 	return slog.New(tint.NewHandler(a.Err, &tint.Options{
 		Level: level, TimeFormat: time.TimeOnly, NoColor: !isTerminal(a.Err) || a.getenv("NO_COLOR") != "",
-	})), nil
+	}))
+}
+
+func (a *app) checkLogLevel() error {
+	if !slices.Contains([]string{"", "debug", "info", "warn", "error"}, a.logLevel) {
+		return usage("--log-level is not debug, info, warn or error")
+	}
+	return nil
 }
 
 // isTerminal reports whether a stream is one a person looks at or types on.
@@ -99,13 +113,3 @@ func isTerminal(stream any) bool {
 
 // note tells a person something that is not a result.
 func (a *app) note(format string, args ...any) { _, _ = fmt.Fprintf(a.Err, format+"\n", args...) }
-
-// group is a command that only holds others.
-func group(use, short string, commands ...*cobra.Command) *cobra.Command {
-	g := &cobra.Command{
-		Use: use, Short: short, Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	g.AddCommand(commands...)
-	return g
-}
