@@ -84,6 +84,9 @@ func splitAuthority(authority, scheme string) (host string, port int, err error)
 			return "", 0, invalid("to", "has a port that is not 1 to 65535")
 		}
 		host = authority[:i]
+		if strings.Contains(host, ":") && !strings.HasSuffix(host, "]") {
+			return "", 0, invalid("to", "has an IPv6 address without brackets")
+		}
 	}
 	return host, port, nil
 }
@@ -139,8 +142,17 @@ func (h HTTPDestination) Equal(g HTTPDestination) bool {
 		slices.Equal(h.Methods, g.Methods) && slices.Equal(h.Paths, g.Paths) && slices.Equal(h.Network, g.Network)
 }
 
-// Check normalises d in place (host spelling, sorted methods) and reports the
-// first broken rule as an *[InvalidError] of field "to" or "in".
+// Limits of one destination.
+const (
+	MaxDestinationMethods  = 20
+	MaxDestinationPaths    = 50
+	MaxDestinationPathLen  = 1024 // bytes
+	MaxDestinationNetworks = 20
+	MaxPlaceBytes          = 512 // name and template together
+)
+
+// Check normalises d in place (host spelling, sorted methods, masked networks)
+// and reports the first broken rule as an *[InvalidError] of field "to" or "in".
 func (d *Destination) Check() error {
 	h := d.HTTP
 	if h == nil {
@@ -157,6 +169,9 @@ func (d *Destination) Check() error {
 	if h.Port < 1 || h.Port > 65535 {
 		return invalid("to", "has a port that is not 1 to 65535")
 	}
+	if len(h.Methods) > MaxDestinationMethods || len(h.Paths) > MaxDestinationPaths || len(h.Network) > MaxDestinationNetworks {
+		return invalid("to", "names more than %d methods, %d paths or %d networks", MaxDestinationMethods, MaxDestinationPaths, MaxDestinationNetworks)
+	}
 	for _, m := range h.Methods {
 		if !methodName(m) {
 			return invalid("to", "has a method that is not an upper-case word, or CONNECT or TRACE")
@@ -166,8 +181,14 @@ func (d *Destination) Check() error {
 	h.Methods = slices.Compact(h.Methods)
 	for _, p := range h.Paths {
 		if !pathGlob(string(p)) {
-			return invalid("to", `has a path that does not start with "/", or with "%%", "?", "#", "\", "//" or a dot segment in it`)
+			return invalid("to", `has a path that does not start with "/", is longer than 1024 bytes, or has a space, "%%", "?", "#", "\", "//" or a dot segment`)
 		}
+	}
+	for i, n := range h.Network {
+		if !n.IsValid() {
+			return invalid("to", "has a network that is not an address range")
+		}
+		h.Network[i] = n.Masked()
 	}
 	return h.In.check()
 }
@@ -185,7 +206,7 @@ func methodName(m string) bool {
 }
 
 func pathGlob(p string) bool {
-	if !strings.HasPrefix(p, "/") || strings.ContainsAny(p, `%?#\ `) || strings.Contains(p, "//") || !printableASCII(p) {
+	if !strings.HasPrefix(p, "/") || len(p) > MaxDestinationPathLen || strings.ContainsAny(p, `%?#\ `) || strings.Contains(p, "//") || !printableASCII(p) {
 		return false
 	}
 	for segment := range strings.SplitSeq(p, "/") {

@@ -3,17 +3,19 @@ package vault
 import (
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 	"golang.org/x/net/publicsuffix"
 )
 
 // ParseHost returns the one spelling of a host that coatcheck compares and
-// dials: lower-case ASCII (IDNA 2008 lookup rules, so "bücher.example" becomes
-// its xn-- form), no trailing dot, or the canonical text of an IP address
-// without brackets. Names that a resolver might read as an address ("0x7f.1",
-// "2130706433") are refused, and zones of IPv6 addresses too. The error is an
-// *[InvalidError] of field "host".
+// dials: a lower-case ASCII name without trailing dot, or the canonical text of
+// an IP address without brackets. A name in another script becomes its xn-- form
+// by the lookup rules of IDNA 2008 ("bücher.example"). Refused are labels that
+// mix scripts, names that a resolver might read as an address ("0x7f.1",
+// "2130706433"), and zones of IPv6 addresses. An IPv4 address inside an IPv6
+// one becomes the former. The error is an *[InvalidError] of field "host".
 func ParseHost(s string) (string, error) {
 	if s == "" {
 		return "", invalid("host", "is empty")
@@ -23,27 +25,49 @@ func ParseHost(s string) (string, error) {
 		if err != nil || addr.Zone() != "" || !addr.Is6() || bracketed != strings.HasSuffix(s, "]") {
 			return "", invalid("host", "is not an IPv6 address")
 		}
-		return addr.String(), nil
+		return addr.Unmap().String(), nil
 	}
 	if addr, err := netip.ParseAddr(s); err == nil {
 		return addr.String(), nil
+	}
+	name, err := asciiName(s)
+	if err != nil {
+		return "", err
+	}
+	if name = strings.TrimSuffix(name, "."); name == "" || len(name) > 253 {
+		return "", invalid("host", "is not between 1 and 253 bytes long")
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if !hostLabel(label) {
+			return "", invalid("host", "has a label that is not 1 to 63 letters, digits, underscores and inner hyphens")
+		}
+	}
+	// An all-digit or 0x last label makes some resolvers read an address.
+	if last := name[strings.LastIndexByte(name, '.')+1:]; numericLabel(last) {
+		return "", invalid("host", "looks like an address in an unusual spelling")
+	}
+	return name, nil
+}
+
+// asciiName lower-cases a plain name and leaves the rest to IDNA, whose rules
+// would refuse plain names that exist ("a_b.internal", "r3---sn.example.com").
+func asciiName(s string) (string, error) {
+	plain := strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
+	if lower := strings.ToLower(s); plain && !strings.HasPrefix(lower, "xn--") && !strings.Contains(lower, ".xn--") {
+		return lower, nil
 	}
 	ascii, err := idna.Lookup.ToASCII(s)
 	if err != nil {
 		return "", invalid("host", "is not a valid internet name")
 	}
-	ascii = strings.TrimSuffix(ascii, ".")
-	if ascii == "" || len(ascii) > 253 {
-		return "", invalid("host", "is not between 1 and 253 bytes long")
+	shown, err := idna.Lookup.ToUnicode(ascii)
+	if err != nil {
+		return "", invalid("host", "is not a valid internet name")
 	}
-	for label := range strings.SplitSeq(ascii, ".") {
-		if !hostLabel(label) {
-			return "", invalid("host", "has a label that is not 1 to 63 letters, digits and inner hyphens")
+	for label := range strings.SplitSeq(shown, ".") {
+		if mixesScripts(label) {
+			return "", invalid("host", "has a label that mixes scripts")
 		}
-	}
-	// An all-digit or 0x last label makes some resolvers read an address.
-	if last := ascii[strings.LastIndexByte(ascii, '.')+1:]; numericLabel(last) {
-		return "", invalid("host", "looks like an address in an unusual spelling")
 	}
 	return ascii, nil
 }
@@ -88,7 +112,8 @@ func ParseHostPattern(s string) (string, error) {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return "", invalid("host", "has a star in front of an address")
 	}
-	if public, _ := publicsuffix.PublicSuffix(host); public == host {
+	// With a label in front, because some suffixes are rules like "*.ck".
+	if public, _ := publicsuffix.PublicSuffix("x." + host); len(public) >= len(host) {
 		return "", invalid("host", "has a star in front of a public suffix")
 	}
 	return "*." + host, nil
@@ -96,11 +121,16 @@ func ParseHostPattern(s string) (string, error) {
 
 // MatchHost reports whether a host from [ParseHost] is covered by a pattern
 // from [ParseHostPattern]. "*.example.com" covers "a.example.com" and
-// "a.b.example.com", not "example.com".
+// "a.b.example.com", not "example.com". A star reaches across no public suffix:
+// "*.amazonaws.com" does not cover "bucket.s3.amazonaws.com".
 func MatchHost(pattern, host string) bool {
 	suffix, wild := strings.CutPrefix(pattern, "*")
 	if !wild {
 		return pattern == host
 	}
-	return len(host) > len(suffix) && strings.HasSuffix(host, suffix)
+	if len(host) <= len(suffix) || !strings.HasSuffix(host, suffix) {
+		return false
+	}
+	public, _ := publicsuffix.PublicSuffix(host)
+	return len(public) < len(suffix)-1
 }

@@ -52,6 +52,9 @@ func ParsePlace(s string) (Place, error) {
 }
 
 func (p Place) check() error {
+	if len(p.Name)+len(p.Template) > MaxPlaceBytes {
+		return invalid("in", "is longer than %d bytes", MaxPlaceBytes)
+	}
 	switch p.In {
 	case InHeader:
 		if p.Name == "" || canonicalHeader(p.Name) != p.Name {
@@ -59,6 +62,9 @@ func (p Place) check() error {
 		}
 		if forbiddenHeader(p.Name) {
 			return invalid("in", "names a header that steers the connection")
+		}
+		if strings.TrimSpace(p.Template) != p.Template {
+			return invalid("in", "has space around the header's value")
 		}
 	case InQuery:
 		if p.Name == "" || strings.ContainsAny(p.Name, "&=#?%+ ") || !printableASCII(p.Name) {
@@ -68,7 +74,7 @@ func (p Place) check() error {
 			return invalid("in", "has a template around a query parameter")
 		}
 	case InBasic:
-		if !strings.Contains(p.Template, ":") {
+		if p.Name != "" || !strings.Contains(p.Template, ":") {
 			return invalid("in", "is not basic:USER:PASSWORD with {} for one of them")
 		}
 	default:
@@ -103,7 +109,7 @@ func (p Place) Fill(text string) string { return strings.Replace(p.Template, Hol
 func forbiddenHeader(name string) bool {
 	switch name {
 	case "Host", "Connection", "Content-Length", "Transfer-Encoding", "Te", "Trailer", "Upgrade",
-		"Expect", "Keep-Alive", "Proxy-Connection", "Accept-Encoding", "Range", "If-Range":
+		"Expect", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Accept-Encoding", "Range", "If-Range":
 		return true
 	default:
 		return false

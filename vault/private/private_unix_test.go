@@ -1,0 +1,179 @@
+//go:build unix
+
+package private_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/coatcheck-dev/coatcheck/vault"
+	"github.com/coatcheck-dev/coatcheck/vault/private"
+)
+
+func file(t *testing.T, mode os.FileMode) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "it's a file")
+	if err := os.WriteFile(path, []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestModes(t *testing.T) {
+	for _, tc := range []struct {
+		mode                os.FileMode
+		file, owned, folder bool
+	}{
+		{0o600, true, true, true}, {0o400, true, true, true}, {0o700, true, true, true}, {0o000, true, true, true},
+		{0o640, false, true, false}, {0o604, false, true, false}, {0o644, false, true, false}, {0o755, false, true, false},
+		{0o620, false, false, false}, {0o602, false, false, false}, {0o666, false, false, false}, {0o610, false, true, false}, {0o777, false, false, false},
+	} {
+		path := file(t, tc.mode)
+		dir := t.TempDir()
+		if err := os.Chmod(dir, tc.mode); err != nil {
+			t.Fatal(err)
+		}
+		for _, check := range []struct {
+			name   string
+			err    error
+			want   bool
+			remedy string
+		}{
+			{"CheckFile", private.CheckFile(path), tc.file, "chmod 600 '"},
+			{"CheckOwned", private.CheckOwned(path), tc.owned, "chmod go-w '"},
+			{"CheckDir", private.CheckDir(dir), tc.folder, "chmod 700 '"},
+		} {
+			switch {
+			case (check.err == nil) != check.want:
+				t.Errorf("%s at %04o: %v", check.name, tc.mode, check.err)
+			case check.err != nil && (!errors.Is(check.err, vault.ErrLoosePermissions) || !strings.Contains(check.err.Error(), check.remedy)):
+				t.Errorf("%s at %04o: %v", check.name, tc.mode, check.err)
+			}
+		}
+		if err := os.Chmod(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestKinds(t *testing.T) {
+	path, dir := file(t, 0o600), t.TempDir()
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{
+		"folder as file": private.CheckFile(dir), "file as folder": private.CheckDir(path), "pipe": private.CheckFile(pipe), "device": private.CheckFile("/dev/null"),
+	} {
+		if err == nil || errors.Is(err, vault.ErrLoosePermissions) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := private.ReadFile(pipe, 10); err == nil {
+		t.Error("a pipe was read")
+	}
+	missing := filepath.Join(dir, "missing")
+	_, readErr := private.ReadFile(missing, 10)
+	for name, err := range map[string]error{
+		"file": private.CheckFile(missing), "folder": private.CheckDir(missing), "owned": private.CheckOwned(missing), "read": readErr,
+	} {
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("missing %s: %v", name, err)
+		}
+	}
+}
+
+func TestLinksAreJudgedByWhatTheyLeadTo(t *testing.T) {
+	for mode, want := range map[os.FileMode]bool{0o600: true, 0o644: false} {
+		link := filepath.Join(t.TempDir(), "link")
+		if err := os.Symlink(file(t, mode), link); err != nil {
+			t.Fatal(err)
+		}
+		if err := private.CheckFile(link); (err == nil) != want {
+			t.Errorf("link to %04o: %v", mode, err)
+		}
+	}
+}
+
+func TestOwner(t *testing.T) {
+	const other = 65534
+	path := file(t, 0o600)
+	if os.Geteuid() != 0 { // a file of root that everybody may read
+		if err := private.CheckFile("/etc/passwd"); !errors.Is(err, vault.ErrLoosePermissions) {
+			t.Errorf("CheckFile: %v", err)
+		}
+		if err := private.CheckOwned("/etc/passwd"); err != nil {
+			t.Errorf("CheckOwned: %v", err)
+		}
+		return
+	}
+	if err := os.Chown(path, other, other); err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{"CheckFile": private.CheckFile(path), "CheckOwned": private.CheckOwned(path)} {
+		if !errors.Is(err, vault.ErrLoosePermissions) {
+			t.Errorf("%s of another user's file: %v", name, err)
+		}
+	}
+}
+
+func TestWriteFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	for _, content := range []string{"first", "second and longer", ""} {
+		if err := private.WriteFile(path, []byte(content)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != content {
+			t.Errorf("%q, %v", got, err)
+		}
+		if err := private.CheckFile(path); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := private.WriteFile(filepath.Join(dir, "no", "file"), nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without its folder: %v", err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := private.WriteFile(filepath.Join(dir, "folder"), []byte("x")); err == nil {
+		t.Error("a folder was replaced")
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 2 {
+		t.Errorf("left behind: %v", entries)
+	}
+}
+
+func TestCreateFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := private.CreateFile(path, []byte("first")); err != nil {
+		t.Fatal(err)
+	}
+	if err := private.CreateFile(path, []byte("second")); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a second time: %v", err)
+	}
+	if got, err := private.ReadFile(path, 5); err != nil || string(got) != "first" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestReadFile(t *testing.T) {
+	if got, err := private.ReadFile(file(t, 0o600), 7); err != nil || string(got) != "content" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := private.ReadFile(file(t, 0o600), 6); err == nil {
+		t.Error("a longer file was read")
+	}
+	if _, err := private.ReadFile(file(t, 0o644), 7); !errors.Is(err, vault.ErrLoosePermissions) {
+		t.Errorf("a loose file: %v", err)
+	}
+}
