@@ -94,7 +94,7 @@ func same(a, b os.FileInfo) bool {
 
 // reload reads the file again. news is whether there is something to tell:
 // err, or that the policy p is in force.
-func (f *File) reload() (p *Policy, err error, news bool) { //nolint:revive,staticcheck // err is what to tell, not how reload went
+func (f *File) reload() (p *Policy, err error, news bool) { //nolint:revive // err is what to tell, not how reload went
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	old := f.seen.Load()

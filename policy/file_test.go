@@ -108,6 +108,27 @@ func TestFileFollowsEveryWayOfSaving(t *testing.T) {
 	d.expect(false, "ok")
 }
 
+// File systems count time in steps: two changes within one look the same.
+func TestFileSavedTwiceInOneMoment(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "policy.yaml")
+	moment := time.Now().Add(time.Second)
+	save := func(content string) {
+		if err := errors.Join(os.WriteFile(path, []byte(content), 0o600), os.Chtimes(path, moment, moment)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	save(allowsUse)
+	file, err := policy.OpenFile(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	save(allowsList)
+	q := policy.Request{Subject: policy.Subject{Agent: "a", Door: policy.DoorMCP}, Right: policy.Use, Path: "x"}
+	if file.Current().Decide(q).Allowed {
+		t.Error("the second change was not seen")
+	}
+}
+
 func TestFileKeepsTheLastGoodOne(t *testing.T) {
 	d := open(t, allowsUse)
 	unknown := `FILE:3:5: unknown field "nam" in a rule; did you mean name?`

@@ -149,12 +149,12 @@ func (r Rate) String() string {
 // formatDuration writes whole seconds as days, hours, minutes and seconds:
 // "15m", "1h30m", "2d".
 func formatDuration(d time.Duration) string {
-	s := ""
+	var b strings.Builder
 	for _, u := range units {
 		if n := d / u.per; n > 0 {
-			s += strconv.FormatInt(int64(n), 10) + string(u.letter)
+			b.WriteString(strconv.FormatInt(int64(n), 10) + string(u.letter))
 			d %= u.per
 		}
 	}
-	return s
+	return b.String()
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
@@ -18,12 +19,5 @@ func named[T ~string](field string, name T, known []T) (T, error) {
 	if slices.Contains(known, name) {
 		return name, nil
 	}
-	rule := "is not one of "
-	for i, k := range known {
-		if i > 0 {
-			rule += ", "
-		}
-		rule += string(k)
-	}
-	return "", &vault.InvalidError{Field: field, Rule: rule}
+	return "", &vault.InvalidError{Field: field, Rule: "is not one of " + strings.Join(texts(known), ", ")}
 }

@@ -52,7 +52,9 @@ func (r *reader) host(f field) string {
 		msg, hint := err.Error(), "write a name, an address or *.example.com"
 		switch {
 		case s == "*":
-			hint = "leave out to: for every destination of the secret"
+			msg, hint = "host is not a name", "leave out to: for every destination of the secret"
+		case strings.Contains(strings.TrimPrefix(s, "*."), "*"):
+			msg = "host has a star inside; one may only stand for whole labels in front"
 		case strings.ContainsAny(s, "/@") || strings.Count(s, ":") == 1:
 			msg, hint = "host is more than a host", "write the host alone, without scheme, port and path"
 		}

@@ -54,7 +54,7 @@ func (r *reader) document(src []byte) (root ast.Node) {
 			r.fail(position{}, "", "is not YAML that can be read")
 		}
 	}()
-	tokens := r.tokens(strings.ReplaceAll(string(src), "\r\n", "\n"))
+	tokens := r.tokens(string(src))
 	if r.err != nil {
 		return nil
 	}
