@@ -27,45 +27,45 @@ type state struct {
 	n    int // records added, so that no two are the same
 }
 
-func open(t testing.TB) *state {
-	t.Helper()
+func open(tb testing.TB) *state {
+	tb.Helper()
 	skey, vkey, err := audit.NewKey("coatcheck.test/log")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return openWith(t, skey, vkey)
+	return openWith(tb, skey, vkey)
 }
 
 // openWith opens a new log with a given key.
-func openWith(t testing.TB, skey, vkey string) *state {
-	t.Helper()
+func openWith(tb testing.TB, skey, vkey string) *state {
+	tb.Helper()
 	signer, err := note.NewSigner(skey)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	verifier, err := note.NewVerifier(vkey)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	dir := t.TempDir()
+	dir := tb.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s := &state{log: audit.New(signer, verifier), key: verifier, path: filepath.Join(dir, "test.db")}
-	s.DB = reopen(t, s)
+	s.DB = reopen(tb, s)
 	return s
 }
 
 // reopen opens the same file once more, as another process would.
-func reopen(t testing.TB, s *state) *sqldb.DB {
-	t.Helper()
-	db, err := sqldb.Open(t.Context(), s.path, audit.Migrations())
+func reopen(tb testing.TB, s *state) *sqldb.DB {
+	tb.Helper()
+	db, err := sqldb.Open(tb.Context(), s.path, audit.Migrations())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := db.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return db
@@ -81,9 +81,9 @@ func entry(n int) audit.Entry {
 }
 
 // add appends n records.
-func (s *state) add(t testing.TB, n int) {
-	t.Helper()
-	s.update(t, func(tx *sqldb.Tx) error {
+func (s *state) add(tb testing.TB, n int) {
+	tb.Helper()
+	s.update(tb, func(tx *sqldb.Tx) error {
 		for i := range n {
 			if _, err := s.log.Append(tx, entry(s.n+i)); err != nil {
 				return err
@@ -94,29 +94,29 @@ func (s *state) add(t testing.TB, n int) {
 	s.n += n
 }
 
-func (s *state) update(t testing.TB, fn func(tx *sqldb.Tx) error) {
-	t.Helper()
-	if err := s.Update(t.Context(), fn); err != nil {
-		t.Fatal(err)
+func (s *state) update(tb testing.TB, fn func(tx *sqldb.Tx) error) {
+	tb.Helper()
+	if err := s.Update(tb.Context(), fn); err != nil {
+		tb.Fatal(err)
 	}
 }
 
-func (s *state) checkpoint(t testing.TB) []byte {
-	t.Helper()
-	signed, err := s.log.Checkpoint(t.Context(), s.DB)
+func (s *state) checkpoint(tb testing.TB) []byte {
+	tb.Helper()
+	signed, err := s.log.Checkpoint(tb.Context(), s.DB)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return signed
 }
 
-func (s *state) tail(t testing.TB, after int64, limit int) (records []audit.Record) {
-	t.Helper()
-	if err := s.View(t.Context(), func(tx *sqldb.Tx) (err error) {
+func (s *state) tail(tb testing.TB, after int64, limit int) (records []audit.Record) {
+	tb.Helper()
+	if err := s.View(tb.Context(), func(tx *sqldb.Tx) (err error) {
 		records, err = s.log.Tail(tx, after, limit)
 		return err
 	}); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return records
 }

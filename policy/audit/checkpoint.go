@@ -11,7 +11,7 @@ import (
 
 // maxGrowth is how many leaves one step of [Log.Checkpoint] takes in, which
 // bounds its memory and the time it holds the write lock.
-const maxGrowth = 1 << 16
+const maxGrowth = 1 << 14
 
 // Checkpoint seals every record committed before the call and returns the
 // newest checkpoint, for keeping outside the database. Its cost is that of the

@@ -43,7 +43,7 @@ func TestARewrittenTreeIsFound(t *testing.T) {
 	other := open(t) // the forger's, with a key of his own
 	other.add(t, 900)
 	other.backup(t)
-	for _, k := range []int64{1, 200, 201, 256, 257, 599, 600, 601, 768, 769, 900} {
+	for _, k := range []int64{1, 200, 201, 257, 600, 601, 900} {
 		edit := func(tx *sqldb.Tx) error {
 			if err := restore(tx); err != nil {
 				return err
@@ -211,8 +211,7 @@ func TestDamageToTheTreeIsToldApart(t *testing.T) {
 			s.expect(t, nil, tc.seq, tc.through, tc.what)
 			s.add(t, 1)
 			_, err := s.log.Checkpoint(t.Context(), s.DB)
-			var tampered *audit.TamperError
-			if tc.signs != (err == nil) || !tc.signs && !errors.As(err, &tampered) {
+			if _, tampered := errors.AsType[*audit.TamperError](err); tampered == tc.signs {
 				t.Errorf("checkpoint: %v", err)
 			}
 		})

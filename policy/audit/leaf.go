@@ -16,11 +16,12 @@ import (
 // timeForm is RFC 3339 in UTC with exactly six decimals.
 const timeForm = "2006-01-02T15:04:05.000000Z"
 
-// ErrEntry: an entry without event or time, with a year outside 1 to 9999 or a
-// negative number. It is a mistake of the caller; nothing was recorded.
+// ErrEntry means an entry without event or time, with a year outside 1 to 9999
+// or a negative number. It is a mistake of the caller; nothing was recorded.
 var ErrEntry = errors.New("audit entry is incomplete")
 
-// ErrLeaf: stored bytes are not a leaf as [Encode] writes it.
+// ErrLeaf means that stored bytes are not a leaf as [Encode] writes it. Verify
+// the log.
 var ErrLeaf = errors.New("not an audit leaf")
 
 // Encode returns the leaf of e: the bytes that are stored and hashed.

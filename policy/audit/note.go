@@ -12,8 +12,8 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// ErrCheckpoint: text given as a checkpoint or anchor is not one that this
-// log's key signed. Look for the right file; the log itself was not judged.
+// ErrCheckpoint means that text given as a checkpoint or anchor is not one that
+// this log's key signed. Look for the right file; the log was not judged.
 var ErrCheckpoint = errors.New("not a checkpoint of this log")
 
 // signTree returns the checkpoint of t: a signed note (C2SP signed-note) whose

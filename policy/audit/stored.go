@@ -25,7 +25,7 @@ func (v *verification) compare(level int, index int64, h tlog.Hash) error {
 	if equal && sealed || stored == nil && !sealed || v.doubt != nil {
 		return nil
 	}
-	found := &TamperError{Seq: max(v.proven, index*span) + 1, Through: (index + 1) * span, What: changed}
+	found := &finding{Seq: max(v.proven, index*span) + 1, Through: (index + 1) * span, What: changed}
 	switch {
 	case equal:
 		if v.removed == nil {

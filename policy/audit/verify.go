@@ -78,6 +78,9 @@ func Verify(ctx context.Context, db *sqldb.DB, verifier note.Verifier, anchor []
 	return v.report, nil
 }
 
+// finding is what may become the error, once the rest of the log is known.
+type finding TamperError
+
 // verification walks the log once, from the first record to the last.
 type verification struct {
 	tx       *sqldb.Tx
@@ -89,10 +92,10 @@ type verification struct {
 	tiles   map[int]storedTile // the current stored tile of each level
 	proven  int64              // records up to here are those of some signed checkpoint
 	agreed  int64              // records up to here are those of an anchor
-	doubt   *TamperError       // first difference from the stored tree after proven
-	damage  *TamperError       // first such difference where the records turned out to be proven
-	removed *TamperError       // first part of the stored tree that no checkpoint covers
-	foreign *TamperError       // first anchor that differs
+	doubt   *finding           // first difference from the stored tree after proven
+	damage  *finding           // first such difference where the records turned out to be proven
+	removed *finding           // first part of the stored tree that no checkpoint covers
+	foreign *finding           // first anchor that differs
 }
 
 func (v *verification) run(ctx context.Context) error {
@@ -188,7 +191,7 @@ func (v *verification) meetCheckpoint(signed []byte) error {
 // the stored tree differed, the tree is wrong.
 func (v *verification) prove() {
 	if v.damage == nil && v.doubt != nil {
-		v.damage = &TamperError{Seq: v.doubt.Seq, Through: min(v.doubt.Through, v.edge.size), What: treeChanged}
+		v.damage = &finding{Seq: v.doubt.Seq, Through: min(v.doubt.Through, v.edge.size), What: treeChanged}
 	}
 	v.proven, v.doubt = v.edge.size, nil
 }
@@ -203,7 +206,7 @@ func (v *verification) meetAnchors() {
 			v.prove()
 			v.agreed, v.report.Anchored = tree.N, tree.N
 		case v.foreign == nil:
-			v.foreign = &TamperError{Seq: v.agreed + 1, Through: tree.N, What: forked}
+			v.foreign = &finding{Seq: v.agreed + 1, Through: tree.N, What: forked}
 		}
 	}
 }
@@ -211,7 +214,7 @@ func (v *verification) meetAnchors() {
 // first returns what was found first: a doubt about an earlier record, or e.
 func (v *verification) first(e *TamperError) error {
 	if v.doubt != nil && (v.doubt.Seq < e.Seq || e.What == rewritten) {
-		return v.doubt
+		return (*TamperError)(v.doubt)
 	}
 	return e
 }
@@ -228,15 +231,15 @@ func (v *verification) finish() error {
 	case v.report.Unsealed < 0 || beyond != nil:
 		return v.first(&TamperError{Seq: v.edge.size + 1, Through: max(v.edge.size+1, v.report.Sealed), What: missing})
 	case v.doubt != nil:
-		return v.doubt
+		return (*TamperError)(v.doubt)
 	case v.foreign != nil:
-		return v.foreign
+		return (*TamperError)(v.foreign)
 	case len(v.anchors) > 0:
 		return &TamperError{Seq: v.edge.size + 1, Through: v.anchors[len(v.anchors)-1].N, What: shortened}
 	case v.removed != nil:
-		return v.removed
+		return (*TamperError)(v.removed)
 	case v.damage != nil:
-		return v.damage
+		return (*TamperError)(v.damage)
 	default:
 		return nil
 	}

@@ -8,11 +8,11 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy/mint"
 )
 
-func fresh(t testing.TB) string {
-	t.Helper()
+func fresh(tb testing.TB) string {
+	tb.Helper()
 	text, err := mint.New(handle.Prefix)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return text
 }

@@ -8,11 +8,11 @@ import (
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
-func listed(t testing.TB, tx *sqldb.Tx, s *handle.Store, principal string, now time.Time) []string {
-	t.Helper()
+func listed(tb testing.TB, tx *sqldb.Tx, s *handle.Store, principal string, now time.Time) []string {
+	tb.Helper()
 	handles, err := s.List(tx, principal, now)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var ids []string
 	for _, h := range handles {
@@ -21,14 +21,14 @@ func listed(t testing.TB, tx *sqldb.Tx, s *handle.Store, principal string, now t
 	return ids
 }
 
-func same(t testing.TB, what string, got []string, want ...string) {
-	t.Helper()
+func same(tb testing.TB, what string, got []string, want ...string) {
+	tb.Helper()
 	if len(got) != len(want) {
-		t.Fatalf("%s: got %v, want %v", what, got, want)
+		tb.Fatalf("%s: got %v, want %v", what, got, want)
 	}
 	for i := range got {
 		if got[i] != want[i] {
-			t.Fatalf("%s: got %v, want %v", what, got, want)
+			tb.Fatalf("%s: got %v, want %v", what, got, want)
 		}
 	}
 }
@@ -105,17 +105,17 @@ func TestPurgeForgetsWhatExpiredLongAgo(t *testing.T) {
 }
 
 // ring mints n handles and returns their texts, oldest first.
-func ring(t testing.TB, tx *sqldb.Tx, s *handle.Store, sp handle.Spec, n int, now time.Time) (texts []string) {
-	t.Helper()
+func ring(tb testing.TB, tx *sqldb.Tx, s *handle.Store, sp handle.Spec, n int, now time.Time) (texts []string) {
+	tb.Helper()
 	for range n {
-		text, _ := mustMint(t, tx, s, sp, now)
+		text, _ := mustMint(tb, tx, s, sp, now)
 		texts = append(texts, text)
 	}
 	return texts
 }
 
-func alive(t testing.TB, tx *sqldb.Tx, s *handle.Store, principal string, texts []string, now time.Time) (n int) {
-	t.Helper()
+func alive(tb testing.TB, tx *sqldb.Tx, s *handle.Store, principal string, texts []string, now time.Time) (n int) {
+	tb.Helper()
 	for _, text := range texts {
 		if _, err := s.Lookup(tx, principal, text, now); err == nil {
 			n++

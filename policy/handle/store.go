@@ -21,7 +21,7 @@ func New() *Store { return &Store{swept: map[string]time.Time{}} }
 
 // Mint makes a handle. text is shown once and is not stored. The oldest live
 // handle of the principal gives way when there are [MaxLive] already. It costs
-// one statement, two when the ring is full. Error: *[vault.InvalidError].
+// two statements, three when the ring is full. Error: *[vault.InvalidError].
 func (s *Store) Mint(tx *sqldb.Tx, spec Spec, now time.Time) (text string, h Handle, err error) {
 	if err := spec.check(); err != nil {
 		return "", Handle{}, err
@@ -44,12 +44,16 @@ func (s *Store) Mint(tx *sqldb.Tx, spec Spec, now time.Time) (text string, h Han
 		Destinations: spec.Destinations, Shape: spec.Shape, Rule: spec.Rule, Parent: spec.Parent,
 		CreatedAt: sqldb.Time(created), ExpiresAt: sqldb.Time(expires), MaxUses: spec.Uses,
 	}
+	// Writers take turns (sqldb), so nobody mints between the two statements.
 	var newest, oldest int64
-	err = tx.QueryRow(`INSERT INTO handles (`+columns+`, seq)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, 0, (SELECT coalesce(max(seq), 0) + 1 FROM handles WHERE principal = ?))
-		RETURNING seq, (SELECT coalesce(min(seq), 1) FROM handles WHERE principal = ?)`,
+	err = tx.QueryRow(`SELECT coalesce((SELECT max(seq) FROM handles WHERE principal = ?), 0) + 1,
+		coalesce((SELECT min(seq) FROM handles WHERE principal = ?), 1)`, spec.Principal, spec.Principal).Scan(&newest, &oldest)
+	if err != nil {
+		return "", Handle{}, err
+	}
+	_, err = tx.Exec(`INSERT INTO handles (`+columns+`, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, 0, ?)`,
 		h.ID, hash[:], spec.Principal, string(spec.Path), spec.Version, string(destinations), spec.Shape, spec.Rule, spec.Parent,
-		created, expires, spec.Uses, spec.Principal, spec.Principal).Scan(&newest, &oldest)
+		created, expires, spec.Uses, newest)
 	if err == nil && newest-oldest >= MaxLive {
 		err = s.makeRoom(tx, spec.Principal, oldest, newest, now)
 	}

@@ -17,45 +17,45 @@ import (
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
-func open(t testing.TB) *sqldb.DB {
-	t.Helper()
-	dir := t.TempDir()
+func open(tb testing.TB) *sqldb.DB {
+	tb.Helper()
+	dir := tb.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	db, err := sqldb.Open(t.Context(), filepath.Join(dir, "test.db"), identity.Migrations())
+	db, err := sqldb.Open(tb.Context(), filepath.Join(dir, "test.db"), identity.Migrations())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := db.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return db
 }
 
 // in runs fn in one transaction that is kept.
-func in(t testing.TB, db *sqldb.DB, fn func(tx *sqldb.Tx, s *identity.Store)) {
-	t.Helper()
-	if err := db.Update(t.Context(), func(tx *sqldb.Tx) error { fn(tx, identity.New()); return nil }); err != nil {
-		t.Fatal(err)
+func in(tb testing.TB, db *sqldb.DB, fn func(tx *sqldb.Tx, s *identity.Store)) {
+	tb.Helper()
+	if err := db.Update(tb.Context(), func(tx *sqldb.Tx) error { fn(tx, identity.New()); return nil }); err != nil {
+		tb.Fatal(err)
 	}
 }
 
-func add(t testing.TB, tx *sqldb.Tx, s *identity.Store, name string, stdio bool) string {
-	t.Helper()
+func add(tb testing.TB, tx *sqldb.Tx, s *identity.Store, name string, stdio bool) string {
+	tb.Helper()
 	key, err := s.Add(tx, name, stdio, noon)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return key
 }
 
-func want(t testing.TB, what string, got, sentinel error) {
-	t.Helper()
+func want(tb testing.TB, what string, got, sentinel error) {
+	tb.Helper()
 	if !errors.Is(got, sentinel) || (got == nil) != (sentinel == nil) {
-		t.Errorf("%s: got %v, want %v", what, got, sentinel)
+		tb.Errorf("%s: got %v, want %v", what, got, sentinel)
 	}
 }
 

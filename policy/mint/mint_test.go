@@ -14,11 +14,11 @@ import (
 
 const prefix = "ash_"
 
-func fresh(t testing.TB) string {
-	t.Helper()
+func fresh(tb testing.TB) string {
+	tb.Helper()
 	text, err := mint.New(prefix)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return text
 }
