@@ -57,7 +57,7 @@ cross:
 
 lint: $(linter)
 	$(say) 'lint'
-	$(linter) run --timeout 20m ./... $(testprogs)
+	$(linter) run --allow-parallel-runners --timeout 20m ./... $(testprogs)
 
 $(linter): .tools/go.mod .tools/go.sum
 	$(say) 'build the linter once (some minutes)'
