@@ -56,9 +56,6 @@ func (r *Rule) lint() []string {
 	if l.TTL > 24*time.Hour {
 		say("ttl is longer than 24h, which no handle lives")
 	}
-	if l.Uses > 0 && l.Rate.Count > l.Uses {
-		say("rate allows " + l.Rate.String() + ", more than the " + plural(l.Uses, "use") + " of a handle; asking for a new handle counts as a use of the rate")
-	}
 	if l.Rate.Count > 0 && l.TTL > 0 && l.Rate.Per > l.TTL && l.Uses == 0 {
 		say("rate counts over " + formatDuration(l.Rate.Per) + ", longer than a handle lives (" + formatDuration(l.TTL) + ")")
 	}
