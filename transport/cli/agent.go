@@ -1,13 +1,16 @@
 package cli
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
+	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
@@ -23,6 +26,7 @@ func (a *app) agentAdd() *cobra.Command {
 		Long: "Registers an agent. Its key goes to standard output, alone, and is shown this once;\n" +
 			"a ready policy rule for it goes to standard error. With --stdio there is no key:\n" +
 			"coatcheck mcp --agent NAME acts as this agent.",
+		Example: "  coatcheck agent add claude-web > key.txt\n  coatcheck agent add cursor --stdio",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.asOwner(cmd.Context(), func(d *desk, who identity.Principal) error {
 				key, err := d.AddAgent(cmd.Context(), who, args[0], stdio)
@@ -46,7 +50,7 @@ func (a *app) agentAdd() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&stdio, "stdio", false, "an agent without a key, for coatcheck mcp --agent NAME")
+	cmd.Flags().BoolVar(&stdio, "stdio", false, "no key: for an agent that coatcheck mcp --agent NAME starts")
 	return cmd
 }
 
@@ -58,7 +62,7 @@ func (a *app) agentList() *cobra.Command {
 		RevokedAt time.Time `json:"revoked_at,omitzero"`
 	}
 	return &cobra.Command{
-		Use: "list", Short: "List agents", Args: cobra.NoArgs,
+		Use: "list", Short: "List agents", Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.asOwner(cmd.Context(), func(d *desk, who identity.Principal) error {
 				agents, err := d.ListAgents(cmd.Context(), who)
@@ -89,7 +93,10 @@ func (a *app) agentRevoke() *cobra.Command {
 		Use: "revoke NAME", Short: "End an agent, its key and its handles at once", Args: exactly(1, "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.asOwner(cmd.Context(), func(d *desk, who identity.Principal) error {
-				return d.RevokeAgent(cmd.Context(), who, args[0])
+				if err := d.RevokeAgent(cmd.Context(), who, args[0]); err != nil {
+					return err
+				}
+				return a.done(map[string]any{"name": args[0], "revoked": true})
 			})
 		},
 	}
@@ -106,6 +113,7 @@ func (a *app) handleIssue() *cobra.Command {
 		Use: "issue PATH", Short: "Issue a handle to an agent", Args: exactly(1, "PATH"),
 		Long: "Issues a handle and writes it to standard output. Only the agent named by --agent can\n" +
 			"use it, and only while the policy lets that agent use the secret.",
+		Example: "  coatcheck handle issue production/openai/api-key --agent claude-web --ttl 1h --uses 10",
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if r.Path, err = vault.ParsePath(args[0]); err != nil {
 				return err
@@ -113,10 +121,16 @@ func (a *app) handleIssue() *cobra.Command {
 			if r.TTL, err = parseDuration("ttl", ttl); err != nil {
 				return err
 			}
+			if r.TTL == 0 || r.TTL > handle.MaxTTL {
+				return usage("--ttl is not more than 0s and at most %dh", int(handle.MaxTTL.Hours()))
+			}
 			if r.Uses < 0 {
 				return usage("--uses is negative")
 			}
 			return a.asOwner(cmd.Context(), func(d *desk, who identity.Principal) error {
+				if err := d.knows(cmd.Context(), who, r.For); err != nil {
+					return err
+				}
 				ticket, err := d.Issue(cmd.Context(), who, r)
 				if err != nil {
 					return err
@@ -136,11 +150,23 @@ func (a *app) handleIssue() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&r.For, "agent", identity.Local, "the agent the handle is for")
-	cmd.Flags().StringVar(&ttl, "ttl", "15m", "how long it lives")
-	cmd.Flags().IntVar(&r.Uses, "uses", 0, "how often it can be used (default not counted)")
-	cmd.Flags().IntVar(&r.Version, "version", vault.Latest, "pin a version (default follows rotations)")
+	cmd.Flags().StringVar(&r.For, "agent", identity.Local, "`NAME` of the agent the handle is for")
+	cmd.Flags().StringVar(&ttl, "ttl", "15m", "how long it lives, a `DURATION` of at most 24h")
+	cmd.Flags().IntVar(&r.Uses, "uses", 0, "`NUMBER` of times it can be used (default not counted)")
+	cmd.Flags().IntVar(&r.Version, "version", vault.Latest, "pin the version of that `NUMBER` (default follows rotations)")
 	return cmd
+}
+
+// knows refuses the name of an agent that there is not.
+func (d *desk) knows(ctx context.Context, who identity.Principal, agent string) error {
+	if agent == identity.Local {
+		return nil
+	}
+	agents, err := d.ListAgents(ctx, who)
+	if err == nil && !slices.ContainsFunc(agents, func(g identity.Registration) bool { return g.Name == agent && g.RevokedAt.IsZero() }) {
+		err = identity.ErrUnknownAgent
+	}
+	return err
 }
 
 func (a *app) handleList() *cobra.Command {
@@ -154,9 +180,14 @@ func (a *app) handleList() *cobra.Command {
 	}
 	var agent string
 	cmd := &cobra.Command{
-		Use: "list", Short: "List live handles by their ids", Args: cobra.NoArgs,
+		Use: "list", Short: "List live handles by their ids", Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.asOwner(cmd.Context(), func(d *desk, who identity.Principal) error {
+				if agent != "" {
+					if err := d.knows(cmd.Context(), who, agent); err != nil {
+						return err
+					}
+				}
 				handles, err := d.ListHandles(cmd.Context(), who, agent)
 				if err != nil {
 					return err
@@ -175,16 +206,20 @@ func (a *app) handleList() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&agent, "agent", "", "only those of one agent")
+	cmd.Flags().StringVar(&agent, "agent", "", "only those of the agent of that `NAME`")
 	return cmd
 }
 
 func (a *app) handleRevoke() *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke ID", Short: "End a handle at once", Args: exactly(1, "ID"),
+		Long: "Ends the handle of that id, as 'handle list' and the record show it; the handle itself is\nnot stored anywhere.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.asOwner(cmd.Context(), func(d *desk, who identity.Principal) error {
-				return d.RevokeHandle(cmd.Context(), who, args[0])
+				if err := d.RevokeHandle(cmd.Context(), who, args[0]); err != nil {
+					return err
+				}
+				return a.done(map[string]any{"id": args[0], "revoked": true})
 			})
 		},
 	}

@@ -18,7 +18,7 @@ func (a *app) auditCommand() *cobra.Command {
 func (a *app) auditTail() *cobra.Command {
 	var n int
 	cmd := &cobra.Command{
-		Use: "tail", Short: "Show the last events, oldest first", Args: cobra.NoArgs,
+		Use: "tail", Short: "Show the last events, oldest first", Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if n < 1 || n > 10000 {
 				return usage("--lines is not 1 to 10000")
@@ -36,7 +36,7 @@ func (a *app) auditTail() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().IntVarP(&n, "lines", "n", 20, "how many events")
+	cmd.Flags().IntVarP(&n, "lines", "n", 20, "`NUMBER` of events, at most 10000")
 	return cmd
 }
 
@@ -81,7 +81,7 @@ func (a *app) writeRecords(records []audit.Record) error {
 
 func (a *app) auditVerify() *cobra.Command {
 	return &cobra.Command{
-		Use: "verify", Short: "Recompute the log and compare it with the signed checkpoints", Args: cobra.NoArgs,
+		Use: "verify", Short: "Recompute the log and compare it with the signed checkpoints", Args: nothing,
 		Long: "Reads every event, recomputes the tree and compares it with the signed checkpoints in the\n" +
 			"database and with the one kept outside of it, in the home's file checkpoint. Whatever was\n" +
 			"changed, removed or put in before the last checkpoint is named; then the exit code is 9.",

@@ -66,10 +66,11 @@ func (a *app) open(ctx context.Context, h home) (*desk, error) { return a.openWi
 func (a *app) openStrict(ctx context.Context, h home) (*desk, error) { return a.openWith(ctx, h, true) }
 
 func (a *app) openWith(ctx context.Context, h home, strict bool) (*desk, error) {
-	log, err := a.logger()
-	if err != nil {
-		return nil, err
+	usual := slog.LevelWarn
+	if strict {
+		usual = slog.LevelInfo
 	}
+	log := a.logger(usual)
 	rules, err := openRules(h, log)
 	if err != nil && strict {
 		return nil, err
@@ -77,7 +78,11 @@ func (a *app) openWith(ctx context.Context, h home, strict bool) (*desk, error) 
 	if err != nil {
 		log.WarnContext(ctx, "policy not usable, agents are refused", slog.Any("error", err))
 	}
-	source, err := embedded.ParseKeySource(a.keySource(h))
+	key, err := a.keyFile(h)
+	if err != nil {
+		return nil, err
+	}
+	source, err := embedded.ParseKeySource(embedded.FileURI(key))
 	if err != nil {
 		return nil, err
 	}
@@ -92,13 +97,6 @@ func (a *app) openWith(ctx context.Context, h home, strict bool) (*desk, error) 
 	return d, nil
 }
 
-func (a *app) keySource(h home) string {
-	if uri := a.getenv("COATCHECK_KEY_SOURCE"); uri != "" {
-		return uri
-	}
-	return embedded.FileURI(h.key())
-}
-
 func openRules(h home, log *slog.Logger) (broker.Rules, error) {
 	file, err := policy.OpenFile(h.policy(), func(_ *policy.Policy, err error) {
 		if err != nil {
@@ -108,7 +106,7 @@ func openRules(h home, log *slog.Logger) (broker.Rules, error) {
 		log.Info("policy reloaded")
 	})
 	if err != nil {
-		return noRules{}, err
+		return noRules{}, policyFault(err)
 	}
 	return file, nil
 }

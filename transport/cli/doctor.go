@@ -2,14 +2,16 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/private"
 )
 
@@ -22,7 +24,7 @@ type finding struct {
 
 func (a *app) doctorCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "doctor", Short: "Check the home and say what protects it", Args: cobra.NoArgs,
+		Use: "doctor", Short: "Check the home and say what protects it", Args: nothing,
 		Long: "Checks folder, key, vault, policy, record and configuration, and changes nothing. Ends with\n" +
 			"code 1 if a check fails; warnings do not count.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -69,20 +71,20 @@ func (a *app) examine(ctx context.Context, h home) []finding {
 		return list
 	}
 	good := check("home", private.CheckDir(string(h)), string(h))
-	if a.getenv("COATCHECK_KEY_SOURCE") == "" {
-		good = check("key", private.CheckFile(h.key()), h.key()) && good
+	key, err := a.keyFile(h)
+	if err == nil {
+		err = private.CheckFile(key)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: there is no key file %s", vault.ErrKeyMissing, key)
+	}
+	good = check("key", err, key) && good
+	if err == nil && key == h.key() {
 		warn("key", "the key lies beside the database: a backup that holds both protects nothing")
 	}
-	_, err := h.readConfig()
+	_, err = h.readConfig()
 	check("config", err, h.config())
-	text, err := os.ReadFile(h.policy())
-	var rules *policy.Policy
-	if err == nil {
-		rules, err = policy.Parse(h.policy(), text)
-	}
-	if err == nil {
-		err = private.CheckOwned(h.policy())
-	}
+	rules, err := h.readPolicy()
 	check("policy", err, h.policy())
 	if good && !missing(h.database()) {
 		list = append(list, a.examineVault(ctx, h, rules)...)
@@ -112,12 +114,12 @@ func (a *app) examineVault(ctx context.Context, h home, rules *policy.Policy) []
 	case len(page.Items) == 0:
 		list = append(list, finding{"warn", "secrets", "none yet: coatcheck secret set PATH --to HOST"})
 	}
-	if rules != nil {
-		paths, failed := everyPath(ctx, d, identity.OwnerCLI())
-		for _, w := range rules.Check(paths) {
+	if rules != nil && err == nil {
+		warnings, err := d.lint(ctx, identity.OwnerCLI(), rules)
+		for _, w := range warnings {
 			list = append(list, finding{"warn", "policy", fmt.Sprintf("line %d: %s: %s", w.Line, w.Rule, w.Msg)})
 		}
-		if err := failed(); err != nil {
+		if err != nil {
 			list = append(list, finding{"fail", "secrets", err.Error()})
 		}
 	}

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"slices"
 	"strings"
-	"text/tabwriter"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -35,8 +37,8 @@ const (
 
 // ExitCode is one row of the documented table.
 type ExitCode struct {
-	Code    int
-	Meaning string
+	Code    int    `json:"code"`
+	Meaning string `json:"meaning"`
 }
 
 // ExitCodes returns the codes that [Main] returns and their meaning.
@@ -55,18 +57,36 @@ func ExitCodes() []ExitCode {
 	}
 }
 
-// exitTable maps errors to exit codes; the first row that matches counts.
+// exitTable maps errors to exit codes and says what to do next, where the
+// error's own text does not; the first row that matches counts.
 var exitTable = []struct {
+	err  error
 	code int
-	errs []error
+	next string
 }{
-	{exitNotFound, []error{vault.ErrNotFound, handle.ErrUnknown, identity.ErrUnknownAgent}},
-	{exitConflict, []error{vault.ErrExists, vault.ErrPathConflict, identity.ErrAgentExists}},
-	{exitKey, []error{vault.ErrKeyMissing, vault.ErrKeyWrong, vault.ErrLoosePermissions, identity.ErrUnauthenticated}},
-	{exitStorage, []error{
-		vault.ErrReadOnly, vault.ErrStorageFull, vault.ErrBusy, vault.ErrCorrupt, vault.ErrNewer,
-		vault.ErrForeign, vault.ErrNetworkFilesystem,
-	}},
+	{vault.ErrExpired, exitNotFound, "Store a new value, or give it another time: coatcheck secret set PATH --keep-value --expires 90d"},
+	{vault.ErrVersionRetired, exitNotFound, "Leave out --version for the current one; 'coatcheck secret history PATH' lists those kept."},
+	{vault.ErrNotFound, exitNotFound, "See 'coatcheck secret list', and the trash with 'coatcheck secret list --deleted'."},
+	{handle.ErrUnknown, exitNotFound, "See the ids in 'coatcheck handle list'."},
+	{identity.ErrUnknownAgent, exitNotFound, "See 'coatcheck agent list'."},
+	{vault.ErrExists, exitConflict, "Delete the one that is there, or leave it."},
+	{vault.ErrPathConflict, exitConflict, "Choose another path: a name is either a secret or a folder of secrets."},
+	{identity.ErrAgentExists, exitConflict, "Choose another name, or revoke that agent first."},
+	{vault.ErrKeyMissing, exitKey, ""},
+	{vault.ErrKeyWrong, exitKey, ""},
+	{vault.ErrLoosePermissions, exitKey, ""},
+	{identity.ErrUnauthenticated, exitKey, "Register the agent with 'coatcheck agent add', with --stdio if it has no key; 'coatcheck agent list' shows who there is."},
+	{vault.ErrReadOnly, exitStorage, "Nothing was changed. Check the disk and who may write to the home."},
+	{vault.ErrStorageFull, exitStorage, "Nothing was changed. Free some room and try again."},
+	{vault.ErrBusy, exitStorage, "Nothing was changed. Try again."},
+	{vault.ErrCorrupt, exitStorage, "Put back a good copy of the home; keep this one."},
+	{vault.ErrNewer, exitStorage, "Nothing was changed. Install the newest coatcheck."},
+	{vault.ErrForeign, exitStorage, "Nothing was changed. Is COATCHECK_HOME the right folder?"},
+	{vault.ErrNetworkFilesystem, exitStorage, "Put the home on a local disk: set COATCHECK_HOME."},
+	{syscall.EROFS, exitStorage, "Nothing was changed. The home is on a read-only disk."},
+	{syscall.ENOSPC, exitStorage, "Free some room and try again."},
+	{fs.ErrPermission, exitStorage, "Check who may write to the home."},
+	{context.Canceled, exitFailed, ""},
 }
 
 // usageError is a command line that cannot be carried out.
@@ -76,69 +96,89 @@ func (e usageError) Unwrap() error { return e.error }
 
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-func exitCode(err error) int {
+// configError is a policy or a configuration that a door does not start with.
+type configError struct {
+	error
+	next string
+}
+
+func (e configError) Unwrap() error { return e.error }
+
+// judge returns the exit code of err and what to do next.
+func judge(err error) (code int, next string) {
 	var (
 		wrong    usageError
 		invalid  *vault.InvalidError
 		denied   *broker.Denied
 		refusal  *redeem.Refusal
 		syntax   *policy.SyntaxError
+		config   configError
 		tampered *audit.TamperError
 	)
 	switch {
-	case err == nil, errors.Is(err, context.Canceled):
-		return exitOK
+	case err == nil:
+		return exitOK, ""
 	case errors.As(err, &wrong), errors.As(err, &invalid), strings.HasPrefix(err.Error(), "unknown command"):
-		return exitUsage
-	case errors.As(err, &denied), errors.As(err, &refusal):
-		return exitRefused
+		return exitUsage, ""
+	case errors.As(err, &denied):
+		return exitRefused, toOwner(denied.Next)
+	case errors.As(err, &refusal):
+		return exitRefused, refusal.Next
 	case errors.As(err, &syntax):
-		return exitPolicy
+		return exitPolicy, ""
 	case errors.As(err, &tampered):
-		return exitTampered
+		return exitTampered, "Keep a copy of the home as it is now, and compare it with a backup."
+	case errors.As(err, &config):
+		return exitPolicy, config.next
 	}
 	for _, row := range exitTable {
-		for _, known := range row.errs {
-			if errors.Is(err, known) {
-				return row.code
-			}
+		if errors.Is(err, row.err) {
+			return row.code, row.next
 		}
 	}
-	return exitFailed
+	return exitFailed, ""
 }
 
-// complain writes the error, and what to do next where that is known.
-func (a *app) complain(cmd *cobra.Command, code int, err error) {
-	if code == exitOK || errors.Is(err, errQuiet) {
-		return
+// toOwner turns a next step that is written for a model round to the owner, who
+// is the one reading it here.
+func toOwner(next string) string {
+	step, ok := strings.CutPrefix(next, "Ask the owner to ")
+	if !ok || step == "" {
+		return next
 	}
-	next := ""
-	var denied *broker.Denied
-	if errors.As(err, &denied) {
-		next = denied.Next
+	return strings.ToUpper(step[:1]) + step[1:]
+}
+
+// complain writes the error and what to do next, and returns the exit code.
+func (a *app) complain(cmd *cobra.Command, err error) int {
+	code, next := judge(err)
+	if errors.Is(err, errQuiet) {
+		return code
 	}
-	if a.json {
-		_ = json.NewEncoder(a.Err).Encode(map[string]any{"error": err.Error(), "exit_code": code, "next": next})
-		return
+	text := err.Error()
+	if errors.Is(err, context.Canceled) {
+		text = "interrupted"
 	}
-	a.note("coatcheck: %v", err)
+	if code == exitUsage && cmd != nil {
+		if cmd.Name() == "help" {
+			cmd = cmd.Root()
+		}
+		next = "See '" + cmd.CommandPath() + " --help'."
+	}
+	if a.json || slices.Contains(a.args, "--json") { // a flag after one that is wrong is not read
+		_ = json.NewEncoder(a.Err).Encode(struct {
+			Error    string `json:"error"`
+			ExitCode int    `json:"exit_code"`
+			Next     string `json:"next,omitempty"`
+		}{text, code, next})
+		return code
+	}
+	a.note("coatcheck: %s", text)
 	if next != "" {
 		a.note("%s", next)
 	}
-	if code == exitUsage && cmd != nil {
-		a.note("See '%s --help'.", cmd.CommandPath())
-	}
+	return code
 }
 
 // errQuiet ends a command with [exitFailed] after it has said why itself.
 var errQuiet = errors.New("")
-
-func exitCodesTopic() *cobra.Command {
-	var text strings.Builder
-	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	for _, row := range ExitCodes() {
-		_, _ = fmt.Fprintf(table, "  %d\t%s\n", row.Code, row.Meaning)
-	}
-	_ = table.Flush()
-	return &cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: "coatcheck ends with one of these codes:\n\n" + text.String()}
-}

@@ -4,8 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
 
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
@@ -78,40 +82,99 @@ func (h home) readConfig() (config, error) {
 		return c, err
 	}
 	if err := yaml.UnmarshalWithOptions(text, &c, yaml.Strict()); err != nil {
-		return c, &policy.SyntaxError{File: h.config(), Msg: yaml.FormatError(err, false, false)}
+		return c, configSyntax(h.config(), err)
 	}
 	return c, nil
 }
 
-// initialise fills an empty home and reports whether it did. With complete it
+// configSyntax gives an error of the YAML reader the form of a policy's.
+func configSyntax(file string, err error) error {
+	var known yaml.Error
+	if !errors.As(err, &known) || known.GetToken() == nil {
+		return configError{fmt.Errorf("%s: %w", file, err), ""}
+	}
+	wrong := &policy.SyntaxError{File: file, Msg: known.GetMessage(), Hint: "known fields are listen, allow_hosts and allow_origins"}
+	wrong.Line, wrong.Column = known.GetToken().Position.Line, known.GetToken().Position.Column
+	var kind *yaml.TypeError
+	if errors.As(err, &kind) { // its text speaks of Go
+		wrong.Msg, wrong.Hint = "the value does not fit its field", "listen is text, allow_hosts and allow_origins are lists of text"
+	}
+	return wrong
+}
+
+// keyFile is the key file's path: COATCHECK_KEY_SOURCE, else the home's.
+func (a *app) keyFile(h home) (string, error) {
+	uri := a.getenv("COATCHECK_KEY_SOURCE")
+	if uri == "" {
+		return h.key(), nil
+	}
+	if _, err := embedded.ParseKeySource(uri); err != nil {
+		return "", usage("COATCHECK_KEY_SOURCE: %w", err)
+	}
+	u, err := url.Parse(uri)
+	if err != nil {
+		return "", usage("COATCHECK_KEY_SOURCE is not a URI")
+	}
+	path := filepath.FromSlash(u.Path)
+	if runtime.GOOS == "windows" {
+		path = strings.TrimPrefix(path, `\`) // of file:///C:/…
+	}
+	return path, nil
+}
+
+// initialise fills an empty home and returns the files it made. With complete it
 // also makes what else is missing: a lost policy is put back only when somebody
 // asks for it, since a start without rules must not pass unnoticed. What exists
 // is not touched, and a database without its key is left alone: a new key would
 // not open it.
-func (a *app) initialise(h home, complete bool) (made bool, err error) {
-	if err := os.MkdirAll(string(h), 0o700); err != nil {
-		return false, err
+//
+// The key comes last: whoever finds it finds the rest, also when several clients
+// start at the same moment or one is killed half-way.
+func (a *app) initialise(h home, complete bool) (made []string, err error) {
+	key, err := a.keyFile(h)
+	if err != nil {
+		return nil, err
 	}
-	if err := private.CheckDir(string(h)); err != nil {
-		return false, err
+	if err := h.makeFolder(); err != nil {
+		return nil, err
 	}
-	if a.getenv("COATCHECK_KEY_SOURCE") == "" && missing(h.key()) && missing(h.database()) {
-		if err := embedded.CreateKeyFile(h.key()); err != nil && !errors.Is(err, fs.ErrExist) {
-			return false, err
-		}
-		made = true
+	first := missing(h.database()) && (missing(key) || missing(h.policy()))
+	if !first && !complete {
+		return nil, nil
 	}
-	fill := made || complete
-	for path, text := range map[string]string{h.policy(): policy.Default, h.config(): defaultConfig} {
-		if !fill || !missing(path) {
+	for _, file := range []struct{ path, text string }{{h.policy(), policy.Default}, {h.config(), defaultConfig}} {
+		if !missing(file.path) {
 			continue
 		}
-		made = true
-		if err := private.WriteFile(path, []byte(text)); err != nil {
+		if err := private.WriteFile(file.path, []byte(file.text)); err != nil {
 			return made, err
 		}
+		made = append(made, file.path)
 	}
-	return made, nil
+	if !missing(h.database()) || !missing(key) {
+		return made, nil
+	}
+	err = embedded.CreateKeyFile(key)
+	switch {
+	case errors.Is(err, fs.ErrExist): // another process was faster
+		return made, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return made, usage("COATCHECK_KEY_SOURCE: the folder of the key must exist: %w", err)
+	case err != nil:
+		return made, err
+	}
+	return append(made, key), nil
+}
+
+func (h home) makeFolder() error {
+	err := os.MkdirAll(string(h), 0o700)
+	if errors.Is(err, syscall.ENOTDIR) {
+		return usage("COATCHECK_HOME is not a folder: %w", err)
+	}
+	if err != nil {
+		return err
+	}
+	return private.CheckDir(string(h))
 }
 
 func missing(path string) bool {
@@ -126,7 +189,7 @@ func (a *app) ready() (home, error) {
 		return "", err
 	}
 	made, err := a.initialise(h, false)
-	if err == nil && made {
+	if err == nil && len(made) > 0 {
 		a.welcome(h)
 	}
 	return h, err
@@ -134,13 +197,17 @@ func (a *app) ready() (home, error) {
 
 func (a *app) welcome(h home) {
 	a.note("Made a new home in %s", h)
-	a.note("  policy.yaml  what agents may do: local agents may list and use every secret")
-	a.note("  key          opens vault.db; a backup of both together is not protected by it")
+	a.note("  policy.yaml  what agents may do: those on this machine may list and use every secret")
+	if key, err := a.keyFile(h); err == nil && key != h.key() {
+		a.note("The key is %s; without it vault.db cannot be opened.", key)
+		return
+	}
+	a.note("  key          opens vault.db: keep a copy elsewhere, and never back up both together")
 }
 
 func (a *app) initCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "init", Short: "Make the home: key, vault, policy and configuration", Args: cobra.NoArgs,
+		Use: "init", Short: "Make the home: key, vault, policy and configuration", Args: nothing,
 		Long: "Makes what is missing of the home (COATCHECK_HOME, by default the user's configuration\n" +
 			"folder + /coatcheck) and leaves alone what is there.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -148,6 +215,7 @@ func (a *app) initCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			first := missing(h.database())
 			made, err := a.initialise(h, true)
 			if err != nil {
 				return err
@@ -156,12 +224,18 @@ func (a *app) initCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if made {
-				a.welcome(h)
-			} else {
+			switch {
+			case len(made) == 0:
 				a.note("Nothing to do: %s is a home already", h)
+			case first:
+				a.welcome(h)
+			default:
+				a.note("Made %s", strings.Join(made, " and "))
 			}
-			return d.close(cmd.Context())
+			if err := d.close(cmd.Context()); err != nil {
+				return err
+			}
+			return a.done(map[string]any{"home": h, "made": append([]string{}, made...)})
 		},
 	}
 }

@@ -22,6 +22,14 @@ func (a *app) writeJSON(v any) error {
 	return enc.Encode(v)
 }
 
+// done writes the outcome of a command that says nothing to people.
+func (a *app) done(document any) error {
+	if !a.json {
+		return nil
+	}
+	return a.writeJSON(document)
+}
+
 // table writes rows in columns; the first row is the head.
 func (a *app) table(rows [][]string) error {
 	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"os"
 
@@ -20,7 +22,7 @@ func (a *app) policyCommand() *cobra.Command {
 
 func (a *app) policyCheck() *cobra.Command {
 	return &cobra.Command{
-		Use: "check [FILE]", Short: "Check the policy for errors and for rules that do nothing", Args: cobra.MaximumNArgs(1),
+		Use: "check [FILE]", Short: "Check the policy for errors and for rules that do nothing", Args: atMostOne("FILE"),
 		Long: "Reads FILE, by default the home's policy.yaml. An error ends with code 8 and its line and\n" +
 			"column. Rules that can never apply, paths that match nothing in the vault and the like are\n" +
 			"warnings; they do not fail the check.",
@@ -29,26 +31,24 @@ func (a *app) policyCheck() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			var rules *policy.Policy
 			file := h.policy()
 			if len(args) == 1 {
 				file = args[0]
+				rules, err = readPolicy(file)
+			} else {
+				rules, err = h.readPolicy()
 			}
-			text, err := os.ReadFile(file)
-			if err != nil {
-				return usage("%w", err)
-			}
-			rules, err := policy.Parse(file, text)
 			if err != nil {
 				return err
 			}
 			return a.asOwner(cmd.Context(), func(d *desk, who identity.Principal) error {
-				paths, failed := everyPath(cmd.Context(), d, who)
-				warnings := rules.Check(paths)
-				if err := failed(); err != nil {
+				warnings, err := d.lint(cmd.Context(), who, rules)
+				if err != nil {
 					return err
 				}
 				if a.json {
-					return a.writeJSON(map[string]any{"file": file, "hash": rules.Hash(), "warnings": warnings})
+					return a.writeJSON(map[string]any{"file": file, "hash": rules.Hash(), "warnings": warningRows(warnings)})
 				}
 				for _, w := range warnings {
 					a.note("%s:%d: %s: %s", file, w.Line, w.Rule, w.Msg)
@@ -57,6 +57,64 @@ func (a *app) policyCheck() *cobra.Command {
 			})
 		},
 	}
+}
+
+// readPolicy reads some policy file.
+func readPolicy(file string) (*policy.Policy, error) {
+	text, err := os.ReadFile(file) //nolint:gosec // the file the owner named
+	if err != nil {
+		return nil, usage("FILE cannot be read: %w", err)
+	}
+	return policy.Parse(file, text)
+}
+
+// readPolicy reads the home's policy as a door does.
+func (h home) readPolicy() (*policy.Policy, error) {
+	file, err := policy.OpenFile(h.policy(), nil)
+	if err != nil {
+		return nil, policyFault(err)
+	}
+	return file.Current(), nil
+}
+
+// policyFault says what is wrong with a home's policy, with code 8 or, where
+// others can write to it, 6.
+func policyFault(err error) error {
+	var syntax *policy.SyntaxError
+	switch {
+	case errors.As(err, &syntax), errors.Is(err, vault.ErrLoosePermissions):
+		return err
+	case errors.Is(err, fs.ErrNotExist):
+		return configError{fmt.Errorf("there is no policy: %w", err), "'coatcheck init' writes the one a new home has."}
+	default:
+		return configError{fmt.Errorf("the policy cannot be read: %w", err), ""}
+	}
+}
+
+type warningRow struct {
+	Rule    string `json:"rule,omitempty"`
+	Line    int    `json:"line"`
+	Message string `json:"message"`
+}
+
+func warningRows(warnings []policy.Warning) []warningRow {
+	rows := []warningRow{}
+	for _, w := range warnings {
+		rows = append(rows, warningRow{w.Rule, w.Line, w.Msg})
+	}
+	return rows
+}
+
+// lint checks rules against the secrets there are; while there are none, that a
+// rule matches none says nothing.
+func (d *desk) lint(ctx context.Context, who identity.Principal, rules *policy.Policy) ([]policy.Warning, error) {
+	first, err := d.List(ctx, who, broker.ListRequest{Limit: 1})
+	if err != nil || len(first.Items) == 0 {
+		return rules.Check(nil), err
+	}
+	paths, failed := everyPath(ctx, d, who)
+	warnings := rules.Check(paths)
+	return warnings, failed()
 }
 
 // everyPath walks the vault page by page; failed tells afterwards whether the
@@ -116,12 +174,12 @@ func (a *app) policyExplain() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&agent, "agent", identity.Local, "the agent that would ask")
+	flags.StringVar(&agent, "agent", identity.Local, "`NAME` of the agent that would ask")
 	flags.BoolVar(&stdio, "stdio", false, "it would ask over stdio (always so for local)")
-	flags.StringVar(&door, "door", string(policy.DoorMCP), "the door it would come through: mcp, rest or egress")
-	flags.StringVar(&right, "right", string(policy.Use), "list, use, reveal, set, rotate, delete or token")
-	flags.StringVar(&method, "method", "GET", "method of the request, with --url")
-	flags.StringVar(&url, "url", "", "the request a handle would be used for")
+	flags.StringVar(&door, "door", string(policy.DoorMCP), "`DOOR` it would come through: mcp, rest or egress")
+	flags.StringVar(&right, "right", string(policy.Use), "`RIGHT` it would need: list, use, reveal, set, rotate, delete or token")
+	flags.StringVar(&method, "method", "GET", "`METHOD` of the request, with --url")
+	flags.StringVar(&url, "url", "", "`URL` of the request a handle would be used for")
 	return cmd
 }
 

@@ -2,12 +2,17 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
+	"errors"
+	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
@@ -24,26 +29,28 @@ type valueFlags struct {
 }
 
 func (f *valueFlags) register(flags *pflag.FlagSet) {
-	flags.StringVar(&f.file, "file", "", "read the value from a file instead of standard input")
+	flags.StringVar(&f.file, "file", "", "read the value from `FILE` instead of standard input")
 	flags.BoolVar(&f.base64, "base64", false, "what is read is base64 of the value")
-	flags.BoolVar(&f.exact, "exact", false, "keep a line break at the end")
+	flags.BoolVar(&f.exact, "exact", false, "keep the line break at the end of a single line")
 }
 
+// maxInput has room for the largest value in base64 with line breaks.
+const maxInput = 2 * vault.MaxValueBytes
+
 // readValue reads one value from the file, the pipe or a hidden prompt.
-func (a *app) readValue(f valueFlags, name string) (secret.Value, error) {
-	text, err := a.readText(f, name)
-	if err != nil {
+func (a *app) readValue(ctx context.Context, f valueFlags, name string) (secret.Value, error) {
+	text, err := a.readText(ctx, f, name)
+	switch {
+	case err != nil:
 		return secret.Value{}, err
-	}
-	if !f.exact {
-		text = bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
-	}
-	if f.base64 {
-		decoded, err := base64.StdEncoding.DecodeString(string(text))
-		if err != nil {
-			return secret.Value{}, &vault.InvalidError{Field: "value", Rule: "is not base64"}
+	case len(text) > maxInput: // cut short, so that it must not be taken for the value
+		return secret.Value{}, &vault.InvalidError{Field: "value", Rule: fmt.Sprintf("is longer than %d bytes", vault.MaxValueBytes)}
+	case f.base64:
+		if text, err = base64.StdEncoding.DecodeString(string(bytes.TrimSpace(text))); err != nil {
+			return secret.Value{}, &vault.InvalidError{Field: "value", Rule: "is not base64 (the standard alphabet, padded)"}
 		}
-		text = decoded
+	case !f.exact:
+		text = trimLine(text)
 	}
 	if len(text) == 0 {
 		return secret.Value{}, &vault.InvalidError{Field: "value", Rule: "is empty"}
@@ -51,28 +58,82 @@ func (a *app) readValue(f valueFlags, name string) (secret.Value, error) {
 	return secret.New(text), nil
 }
 
-func (a *app) readText(f valueFlags, name string) ([]byte, error) {
-	in := a.In
-	switch {
-	case f.file != "":
+// trimLine drops the line break that ends a single line, as echo writes it. What
+// has several lines, such as a PEM file, or is not text is kept as it is: there
+// the last byte belongs to the value.
+func trimLine(text []byte) []byte {
+	line, ended := bytes.CutSuffix(text, []byte("\n"))
+	if !ended || bytes.IndexByte(line, '\n') >= 0 || !utf8.Valid(line) {
+		return text
+	}
+	return bytes.TrimSuffix(line, []byte("\r"))
+}
+
+func (a *app) readText(ctx context.Context, f valueFlags, name string) ([]byte, error) {
+	if f.file != "" {
 		file, err := os.Open(f.file)
 		if err != nil {
 			return nil, usage("--file cannot be read: %w", err)
 		}
 		defer file.Close() //nolint:errcheck // opened for reading only
-		in = file
-	case isTerminal(a.In):
-		a.promptFor(name)
-		text, err := term.ReadPassword(int(a.In.(*os.File).Fd()))
-		a.note("")
-		return text, err
+		text, err := io.ReadAll(io.LimitReader(file, maxInput+1))
+		if err != nil {
+			return nil, usage("--file cannot be read: %w", err)
+		}
+		return text, nil
 	}
-	// Room for base64 of the largest value and a line break; what is larger is
-	// refused by the vault, which knows the limit.
-	return io.ReadAll(io.LimitReader(in, 2*vault.MaxValueBytes))
+	if isTerminal(a.In) {
+		return a.prompt(ctx, int(a.In.(*os.File).Fd()), name)
+	}
+	return await(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(a.In, maxInput+1)) })
 }
 
-func (a *app) promptFor(name string) { _, _ = io.WriteString(a.Err, "Value of "+name+" (hidden): ") }
+// prompt reads a line that the terminal does not show.
+func (a *app) prompt(ctx context.Context, terminal int, name string) ([]byte, error) {
+	before, err := term.GetState(terminal)
+	if err != nil {
+		return nil, err
+	}
+	_, _ = io.WriteString(a.Err, "Value of "+name+" (hidden): ")
+	line, err := await(ctx, func() ([]byte, error) { return term.ReadPassword(terminal) })
+	a.note("")
+	if ctx.Err() != nil {
+		return nil, errors.Join(err, term.Restore(terminal, before))
+	}
+	if len(line) >= longestLine() {
+		return nil, usage("the value is as long as a terminal's line can be and may have been cut: pipe it in or use --file")
+	}
+	return line, err
+}
+
+// longestLine is how many bytes a terminal takes for one line; more are lost
+// (termios(3): MAX_CANON and N_TTY_BUF_SIZE).
+func longestLine() int {
+	if runtime.GOOS == "linux" {
+		return 4095
+	}
+	return 1023
+}
+
+// await runs read until ctx ends. A read that is blocked then stays blocked
+// until the program ends.
+func await(ctx context.Context, read func() ([]byte, error)) ([]byte, error) {
+	type result struct {
+		text []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		text, err := read()
+		done <- result{text, err}
+	}()
+	select {
+	case r := <-done:
+		return r.text, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
 
 // writeValue writes a value for people and pipes.
 func (a *app) writeValue(s vault.Secret, encode bool) error {
@@ -98,6 +159,9 @@ func (a *app) writeValue(s vault.Secret, encode bool) error {
 
 func parseTags(list []string) (map[string]string, error) {
 	tags := make(map[string]string, len(list))
+	if len(list) == 1 && list[0] == "" {
+		return tags, nil
+	}
 	for _, text := range list {
 		name, value, ok := strings.Cut(text, "=")
 		if !ok || name == "" {

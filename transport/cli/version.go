@@ -24,7 +24,7 @@ func versionText() string {
 
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print version, Go version and the MCP revisions served", Args: cobra.NoArgs,
+		Use: "version", Short: "Print version, Go version and the MCP revisions served", Args: nothing,
 		RunE: func(*cobra.Command, []string) error {
 			if a.json {
 				return a.writeJSON(map[string]any{

@@ -1,0 +1,197 @@
+package cli
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/coatcheck-dev/coatcheck/policy/catalogue"
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/vault"
+)
+
+// setFlags are the flags of secret set; only those given change anything.
+type setFlags struct {
+	valueFlags
+	keep                                           bool
+	to, network, tags                              []string
+	in, tier, kind, description, expires, generate string
+}
+
+func (a *app) secretSet() *cobra.Command {
+	var f setFlags
+	cmd := &cobra.Command{
+		Use:   "set PATH",
+		Short: "Store a value, or change where it may go and how it is described",
+		Long: `Stores a value under PATH, as its next version. The value comes from standard
+input, a file or a hidden prompt. The line break that ends a single line is
+dropped; a value of several lines, or one that is not text, is kept to the byte.
+
+--to says where the value may go; without it an agent can use it nowhere:
+  api.openai.com                          https, every path and method
+  https://api.openai.com/v1/*             some paths
+  GET,POST https://*.example.com:8443/*   some methods, every host below a name
+  http://localhost:8080                   an address on this machine, named by you
+--in says where in the request it stands; by default where the catalogue of
+providers says, else as a bearer token:
+  header:Authorization: Bearer {}    query:key    basic:user:{}
+
+--to and --tag replace all there are; an empty one ("") takes them away, and so
+do an empty --description and --generate. A date of --expires means its first
+moment in UTC.`,
+		Example: "  coatcheck secret set production/openai/api-key --to api.openai.com\n" +
+			"  coatcheck secret set production/openai/api-key --keep-value --tier sensitive\n" +
+			"  coatcheck secret set staging/tls/key --type certificate --file key.pem",
+		Args: aPath,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := vault.ParsePath(args[0])
+			if err != nil {
+				return err
+			}
+			change, err := f.change(cmd, a.now())
+			if err != nil {
+				return err
+			}
+			return a.asOwner(cmd.Context(), func(d *desk, who identity.Principal) error {
+				if f.keep {
+					change.Mode = vault.Replace
+				} else if change.Value, err = a.readValue(cmd.Context(), f.valueFlags, string(p)); err != nil {
+					return err
+				}
+				meta, err := d.Put(cmd.Context(), who, p, change)
+				if err != nil {
+					return err
+				}
+				return a.stored(d, meta, change)
+			})
+		},
+	}
+	flags := cmd.Flags()
+	f.valueFlags.register(flags)
+	flags.BoolVar(&f.keep, "keep-value", false, "change only what the other flags say")
+	flags.StringArrayVar(&f.to, "to", nil, "`DESTINATION` the value may go to (repeatable)")
+	flags.StringVar(&f.in, "in", "", "`PLACE` in the request, for every --to")
+	flags.StringArrayVar(&f.network, "network", nil, "private network the --to hosts may lie in, as `CIDR` (repeatable)")
+	flags.StringVar(&f.tier, "tier", "", "`TIER`: standard, sensitive or critical")
+	flags.StringVar(&f.kind, "type", "", "`TYPE`: api_key, oauth_token, db_credential, ssh_key, certificate, payment_credential or custom")
+	flags.StringVar(&f.description, "description", "", "a line of `TEXT` for people and models")
+	flags.StringArrayVar(&f.tags, "tag", nil, "`NAME=TEXT` (repeatable)")
+	flags.StringVar(&f.expires, "expires", "", "`WHEN` it stops working: 2027-01-31, an RFC 3339 time, 90d, 12h, or never")
+	flags.StringVar(&f.generate, "generate", "", "`RECIPE` a rotation makes the next value by, for example {base62:40}")
+	return cmd
+}
+
+// change turns the flags that were given into a change of metadata.
+func (f *setFlags) change(cmd *cobra.Command, now time.Time) (vault.Change, error) {
+	var c vault.Change
+	given := cmd.Flags().Changed
+	if (given("in") || given("network")) && !given("to") {
+		return c, usage("--in and --network need --to")
+	}
+	if f.keep {
+		if err := f.keepsSomething(given); err != nil {
+			return c, err
+		}
+	}
+	for _, flag := range []struct {
+		name string
+		set  func() error
+	}{
+		{"to", func() (err error) { c.Destinations, err = pointer(f.destinations()); return err }},
+		{"tier", func() (err error) { c.Tier, err = pointer(vault.ParseTier(f.tier)); return err }},
+		{"type", func() (err error) { c.Type, err = pointer(vault.ParseType(f.kind)); return err }},
+		{"description", func() error { c.Description = &f.description; return nil }},
+		{"tag", func() (err error) { c.Tags, err = pointer(parseTags(f.tags)); return err }},
+		{"expires", func() (err error) { c.ExpiresAt, err = pointer(parseExpiry(f.expires, now)); return err }},
+		{"generate", func() (err error) { c.Generate, err = pointer(parseRecipe(f.generate)); return err }},
+	} {
+		if !given(flag.name) {
+			continue
+		}
+		if err := flag.set(); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+// pointer is for a field of a change that was given.
+func pointer[T any](v T, err error) (*T, error) { return &v, err }
+
+// keepsSomething refuses --keep-value beside a value, and alone.
+func (f *setFlags) keepsSomething(given func(string) bool) error {
+	if given("file") || given("base64") || given("exact") {
+		return usage("--keep-value and a new value exclude each other")
+	}
+	for _, name := range []string{"to", "tier", "type", "description", "tag", "expires", "generate"} {
+		if given(name) {
+			return nil
+		}
+	}
+	return usage("--keep-value needs a flag that says what to change")
+}
+
+// destinations reads --to, --in and --network. An empty --to takes all
+// destinations away.
+func (f *setFlags) destinations() ([]vault.Destination, error) {
+	providers, err := catalogue.Load()
+	if err != nil {
+		return nil, err
+	}
+	var network []netip.Prefix
+	for _, text := range f.network {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, usage("--network is not a CIDR range such as 10.0.0.0/8")
+		}
+		network = append(network, prefix.Masked())
+	}
+	out := []vault.Destination{}
+	for _, text := range f.to {
+		if text == "" {
+			continue
+		}
+		place := vault.Bearer
+		if f.in != "" {
+			if place, err = vault.ParsePlace(f.in); err != nil {
+				return nil, err
+			}
+		}
+		d, err := vault.ParseDestination(text, place, network...)
+		if err != nil {
+			return nil, err
+		}
+		if p, known := providers.ForHost(d.HTTP.Host); known && f.in == "" {
+			if p.Needs != "" {
+				return nil, usage("--to %s needs --in '%s'. %s", d.HTTP.Host, p.In, p.Needs)
+			}
+			d.HTTP.In = p.In
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+// stored tells what became of secret set.
+func (a *app) stored(d *desk, meta vault.Metadata, c vault.Change) error {
+	if a.json {
+		return a.writeJSON(describe(meta))
+	}
+	if c.Value.Given() {
+		a.note("Stored %s, version %d.", meta.Path, meta.Version)
+	} else {
+		a.note("Changed %s; the value stays version %d.", meta.Path, meta.Version)
+	}
+	for _, to := range meta.Destinations {
+		a.note("  may go to %s in %s", to, to.HTTP.In)
+	}
+	if len(meta.Destinations) == 0 {
+		a.note("  may go nowhere yet: add a destination with --keep-value --to HOST")
+		if p, known := d.Catalogue.ForValue(c.Value); known {
+			a.note("  it looks like a key of %s: --to %s", p.Title, strings.Join(p.Hosts, " --to "))
+		}
+	}
+	return nil
+}
