@@ -70,11 +70,11 @@ func (f *fixture) pass(d time.Duration) {
 	f.clock = f.clock.Add(d)
 }
 
-func (f *fixture) setPolicy(t testing.TB, text string) {
-	t.Helper()
+func (f *fixture) setPolicy(tb testing.TB, text string) {
+	tb.Helper()
 	p, err := policy.Parse("test.yaml", []byte(text))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	f.rules.p = p
 }
@@ -84,50 +84,50 @@ var (
 	local = identity.LocalStdio()
 )
 
-func newDesk(t testing.TB, policyText string) *fixture {
-	t.Helper()
-	dir := t.TempDir()
+func newDesk(tb testing.TB, policyText string) *fixture {
+	tb.Helper()
+	dir := tb.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var migrations []sqldb.Migration
 	for _, m := range [][]sqldb.Migration{embedded.Migrations(), identity.Migrations(), handle.Migrations(), audit.Migrations(), broker.Migrations()} {
 		migrations = append(migrations, m...)
 	}
-	db, err := sqldb.Open(t.Context(), filepath.Join(dir, "vault.db"), migrations)
+	db, err := sqldb.Open(tb.Context(), filepath.Join(dir, "vault.db"), migrations)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	key := filepath.Join(dir, "key")
 	if err := embedded.CreateKeyFile(key); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	source, err := embedded.ParseKeySource(embedded.FileURI(key))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	keys, err := embedded.OpenKeyring(t.Context(), db, source)
+	keys, err := embedded.OpenKeyring(tb.Context(), db, source)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	providers, err := catalogue.Load()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	skey, vkey, err := note.GenerateKey(rand.Reader, "test")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	signer, err := note.NewSigner(skey)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	verifier, err := note.NewVerifier(vkey)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	f := &fixture{db: db, rules: &rules{}, clock: time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC), log: audit.New(signer, verifier)}
-	f.setPolicy(t, policyText)
+	f.setPolicy(tb, policyText)
 	f.Broker, err = broker.New(broker.Config{
 		DB: db, Vault: embedded.New(db, keys, &embedded.Options{Now: f.now}), Policy: f.rules, Audit: f.log,
 		Agents: identity.New(), Handles: handle.New(), Scrubber: redact.New(f.now), HTTP: redeem.NewClient(nil), Catalogue: providers,
@@ -135,25 +135,25 @@ func newDesk(t testing.TB, policyText string) *fixture {
 		Now:    f.now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := f.Close(context.WithoutCancel(t.Context())); err != nil {
-			t.Error(err)
+	tb.Cleanup(func() {
+		if err := f.Close(context.WithoutCancel(tb.Context())); err != nil {
+			tb.Error(err)
 		}
-		if _, err := audit.Verify(context.WithoutCancel(t.Context()), db, verifier, f.anchor); err != nil {
-			t.Errorf("the log does not verify: %v", err)
+		if _, err := audit.Verify(context.WithoutCancel(tb.Context()), db, verifier, f.anchor); err != nil {
+			tb.Errorf("the log does not verify: %v", err)
 		}
 		if err := db.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return f
 }
 
 // put stores a random value under path and returns it.
-func (f *fixture) put(t testing.TB, path vault.Path, c vault.Change, to ...string) string {
-	t.Helper()
+func (f *fixture) put(tb testing.TB, path vault.Path, c vault.Change, to ...string) string {
+	tb.Helper()
 	value := "val-" + rand.Text()
 	if c.Value.IsZero() {
 		c.Value = secret.New([]byte(value))
@@ -163,19 +163,19 @@ func (f *fixture) put(t testing.TB, path vault.Path, c vault.Change, to ...strin
 		for _, text := range to {
 			d, err := vault.ParseDestination(text, vault.Bearer)
 			if err != nil {
-				t.Fatal(err)
+				tb.Fatal(err)
 			}
 			destinations = append(destinations, d)
 		}
 		c.Destinations = &destinations
 	}
-	if _, err := f.Put(t.Context(), owner, path, c); err != nil {
-		t.Fatal(err)
+	if _, err := f.Put(tb.Context(), owner, path, c); err != nil {
+		tb.Fatal(err)
 	}
 	return value
 }
 
-func (f *fixture) issue(t testing.TB, who identity.Principal, r broker.IssueRequest) string {
+func (f *fixture) issue(t *testing.T, who identity.Principal, r broker.IssueRequest) string {
 	t.Helper()
 	ticket, err := f.Issue(t.Context(), who, r)
 	if err != nil {
@@ -185,7 +185,7 @@ func (f *fixture) issue(t testing.TB, who identity.Principal, r broker.IssueRequ
 }
 
 // events returns the log, oldest first.
-func (f *fixture) events(t testing.TB) []audit.Record {
+func (f *fixture) events(t *testing.T) []audit.Record {
 	t.Helper()
 	var list []audit.Record
 	if err := f.db.View(t.Context(), func(tx *sqldb.Tx) (err error) {
@@ -195,12 +195,6 @@ func (f *fixture) events(t testing.TB) []audit.Record {
 		t.Fatal(err)
 	}
 	return list
-}
-
-func (f *fixture) lastEvent(t testing.TB) audit.Record {
-	t.Helper()
-	list := f.events(t)
-	return list[len(list)-1]
 }
 
 // codeOf is the code a refusal carries, "" for none.
@@ -221,7 +215,7 @@ func codeOf(err error) string {
 }
 
 // upstream is an API that records what it gets and echoes it in disguises.
-func upstream(t testing.TB) (base string, received func() []string) {
+func upstream(t *testing.T) (base string, received func() []string) {
 	t.Helper()
 	var mu sync.Mutex
 	var got []string
@@ -348,29 +342,45 @@ func TestSpendingChecksAgainstNow(t *testing.T) {
 		code   string
 		is     error
 	}{
-		{"policy taken away", func(t *testing.T, f *fixture, _ string) { f.setPolicy(t, "version: 1\nrules: []\n") }, "policy_denied", nil},
+		{"policy taken away", func(t *testing.T, f *fixture, _ string) {
+			t.Helper()
+			f.setPolicy(t, "version: 1\nrules: []\n")
+		}, "policy_denied", nil},
+		{"lifetime cut by the policy", func(t *testing.T, f *fixture, _ string) {
+			t.Helper()
+			f.setPolicy(t, allowAll+"    limits: {ttl: 1m}\n")
+			f.pass(time.Minute)
+		}, "", handle.ErrExpired},
 		{"expired", func(_ *testing.T, f *fixture, _ string) { f.pass(16 * time.Minute) }, "", handle.ErrExpired},
 		{"tier raised", func(t *testing.T, f *fixture, _ string) {
+			t.Helper()
 			tier := vault.Critical
 			f.put(t, "a/b", vault.Change{Tier: &tier})
 		}, "approval_required", nil},
-		{"destination moved", func(t *testing.T, f *fixture, base string) { f.put(t, "a/b", vault.Change{}, "api.example.com") }, "destination_refused", nil},
+		{"destination moved", func(t *testing.T, f *fixture, _ string) {
+			t.Helper()
+			f.put(t, "a/b", vault.Change{}, "api.example.com")
+		}, "destination_refused", nil},
 		{"deleted", func(t *testing.T, f *fixture, _ string) {
+			t.Helper()
 			if err := f.Delete(t.Context(), owner, "a/b", false); err != nil {
 				t.Fatal(err)
 			}
 		}, "", vault.ErrNotFound},
 		{"secret expired", func(t *testing.T, f *fixture, _ string) {
+			t.Helper()
 			at := f.now().Add(time.Minute)
 			f.put(t, "a/b", vault.Change{ExpiresAt: &at})
 			f.pass(2 * time.Minute)
 		}, "", vault.ErrExpired},
 		{"agent revoked", func(t *testing.T, f *fixture, _ string) {
+			t.Helper()
 			if err := f.RevokeAgent(t.Context(), owner, "worker"); err != nil {
 				t.Fatal(err)
 			}
 		}, "", identity.ErrUnauthenticated},
 		{"handle revoked", func(t *testing.T, f *fixture, _ string) {
+			t.Helper()
 			list, err := f.ListHandles(t.Context(), owner, "worker")
 			if err != nil || len(list) != 1 {
 				t.Fatal(list, err)

@@ -111,6 +111,9 @@ func (b *Broker) spend(tx *sqldb.Tx, who identity.Principal, text string, target
 	if err != nil {
 		return until, err
 	}
+	if err := within(h, decision.Limits, e.Time); err != nil {
+		return until, err
+	}
 	if err := usable(meta, h.Version, e.Time); err != nil {
 		return until, err
 	}
@@ -122,6 +125,20 @@ func (b *Broker) spend(tx *sqldb.Tx, who identity.Principal, text string, target
 		return until, err
 	}
 	return h.ExpiresAt, b.spendRate(tx, who, decision, e.Time)
+}
+
+// within holds a handle to the limits of the rules that allow this very request.
+// When it was issued another rule, for another destination, may have been more
+// generous, or the policy has changed since. h.Used counts this use.
+func within(h handle.Handle, limits policy.Limits, now time.Time) error {
+	switch {
+	case limits.TTL != 0 && now.Sub(h.CreatedAt) >= limits.TTL:
+		return handle.ErrExpired
+	case limits.Uses != 0 && h.Used > limits.Uses:
+		return handle.ErrExhausted
+	default:
+		return nil
+	}
 }
 
 // allowing returns the destinations that admit target both now and when the
