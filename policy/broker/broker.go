@@ -112,10 +112,24 @@ func (b *Broker) Scrub(who identity.Principal, text []byte) (clean []byte, maske
 	return b.Scrubber.Scrub(who.ID(), text)
 }
 
-// decide asks the policy; the owner is not asked.
-func (b *Broker) decide(who identity.Principal, right policy.Right, p vault.Path, target *vault.Target) policy.Decision {
+// decide asks the policy; the owner is not asked. A refusal is a *[Denied] in
+// the words of [Broker.Explain].
+func (b *Broker) decide(who identity.Principal, right policy.Right, p vault.Path, target *vault.Target) (policy.Decision, error) {
 	if who.Kind == identity.Owner {
-		return policy.Decision{Allowed: true, Rule: "owner"}
+		return policy.Decision{Allowed: true, Rule: "owner"}, nil
 	}
-	return b.Policy.Current().Decide(policy.Request{Subject: who.Subject(), Right: right, Path: p, Target: target})
+	rules := b.Policy.Current()
+	r := policy.Request{Subject: who.Subject(), Right: right, Path: p, Target: target}
+	decision := rules.Decide(r)
+	if decision.Allowed {
+		return decision, nil
+	}
+	said := rules.Explain(r)
+	return decision, &Denied{Code: PolicyDenied, Rule: decision.Rule, Reason: said.Sentence, Next: said.Next}
+}
+
+// shows reports whether who may list p.
+func (b *Broker) shows(who identity.Principal, p vault.Path) bool {
+	return who.Kind == identity.Owner ||
+		b.Policy.Current().Decide(policy.Request{Subject: who.Subject(), Right: policy.List, Path: p}).Allowed
 }

@@ -3,7 +3,6 @@ package broker
 import (
 	"errors"
 
-	"github.com/coatcheck-dev/coatcheck/policy"
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
@@ -37,11 +36,6 @@ type Denied struct {
 
 // Error returns the reason.
 func (d *Denied) Error() string { return d.Reason }
-
-func policyDenied(d policy.Decision) *Denied {
-	next := "Use explain_access to see what is allowed, or ask the owner of this coatcheck to change the policy."
-	return &Denied{Code: PolicyDenied, Rule: d.Rule, Reason: d.Reason, Next: next}
-}
 
 func ownerOnly() *Denied {
 	return &Denied{Code: OwnerOnly, Reason: "Only the owner may do this.", Next: "Ask the owner to do it with the coatcheck command."}

@@ -78,9 +78,9 @@ func (b *Broker) Issue(ctx context.Context, who identity.Principal, r IssueReque
 // permit asks the policy, then looks the secret up and checks its tier: in that
 // order, so that a caller without the right learns nothing about existence.
 func (b *Broker) permit(tx *sqldb.Tx, who identity.Principal, right policy.Right, p vault.Path, target *vault.Target) (policy.Decision, vault.Metadata, error) {
-	decision := b.decide(who, right, p, target)
-	if !decision.Allowed {
-		return decision, vault.Metadata{}, policyDenied(decision)
+	decision, err := b.decide(who, right, p, target)
+	if err != nil {
+		return decision, vault.Metadata{}, err
 	}
 	meta, err := b.Vault.InTx(tx).Describe(p)
 	if err != nil {

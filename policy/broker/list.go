@@ -68,7 +68,7 @@ func (b *Broker) List(ctx context.Context, who identity.Principal, r ListRequest
 				return vault.Page{}, err
 			}
 			for _, m := range got.Items {
-				if b.decide(who, policy.List, m.Path, nil).Allowed {
+				if b.shows(who, m.Path) {
 					page.Items = append(page.Items, m)
 				}
 			}
@@ -129,8 +129,8 @@ func readPlace(cursor string) (place, error) {
 // Describe returns the metadata of one secret that who may list. Errors:
 // *[Denied], [vault.ErrNotFound].
 func (b *Broker) Describe(ctx context.Context, who identity.Principal, p vault.Path) (vault.Metadata, error) {
-	if d := b.decide(who, policy.List, p, nil); !d.Allowed {
-		return vault.Metadata{}, policyDenied(d)
+	if _, err := b.decide(who, policy.List, p, nil); err != nil {
+		return vault.Metadata{}, err
 	}
 	return b.Vault.Describe(ctx, p)
 }
