@@ -91,11 +91,23 @@ func TestMatchHost(t *testing.T) {
 		pattern, host string
 		want          bool
 	}{
-		{"example.com", "example.com", true}, {"example.com", "a.example.com", false}, {"example.com", "evilexample.com", false}, {"example.com", "example.com.evil", false},
-		{"*.example.com", "a.example.com", true}, {"*.example.com", "a.b.example.com", true}, {"*.example.com", "example.com", false},
-		{"*.example.com", "evilexample.com", false}, {"*.example.com", "a.example.com.evil", false}, {"*.example.com", ".example.com", false},
-		{"*.amazonaws.com", "sts.amazonaws.com", true}, {"*.amazonaws.com", "s3.amazonaws.com", false}, {"*.amazonaws.com", "evil.s3.amazonaws.com", false},
-		{"*.corp.internal", "a.corp.internal", true}, {"127.0.0.1", "127.0.0.1", true}, {"::1", "::1", true}, {"", "", true},
+		{"example.com", "example.com", true},
+		{"example.com", "a.example.com", false},
+		{"example.com", "evilexample.com", false},
+		{"example.com", "example.com.evil", false},
+		{"*.example.com", "a.example.com", true},
+		{"*.example.com", "a.b.example.com", true},
+		{"*.example.com", "example.com", false},
+		{"*.example.com", "evilexample.com", false},
+		{"*.example.com", "a.example.com.evil", false},
+		{"*.example.com", ".example.com", false},
+		{"*.amazonaws.com", "sts.amazonaws.com", true},
+		{"*.amazonaws.com", "s3.amazonaws.com", false},
+		{"*.amazonaws.com", "evil.s3.amazonaws.com", false},
+		{"*.corp.internal", "a.corp.internal", true},
+		{"127.0.0.1", "127.0.0.1", true},
+		{"::1", "::1", true},
+		{"", "", true},
 	} {
 		if got := vault.MatchHost(tc.pattern, tc.host); got != tc.want {
 			t.Errorf("%q covers %q: %v", tc.pattern, tc.host, got)

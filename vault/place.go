@@ -89,16 +89,17 @@ func (p Place) check() error {
 	return nil
 }
 
-// String returns the text form.
+// String returns the text form, or "" for a place that [ParsePlace] did not make.
 func (p Place) String() string {
 	switch p.In {
 	case InHeader:
 		return "header:" + p.Name + ": " + p.Template
 	case InQuery:
 		return "query:" + p.Name
-	default:
-		return string(p.In) + ":" + p.Template
+	case InBasic:
+		return "basic:" + p.Template
 	}
+	return ""
 }
 
 // Fill returns the template with text in the hole.

@@ -19,43 +19,43 @@ type home struct {
 	src embedded.KeySource
 }
 
-func privateDir(t testing.TB) string {
-	t.Helper()
-	dir := t.TempDir()
+func privateDir(tb testing.TB) string {
+	tb.Helper()
+	dir := tb.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return dir
 }
 
-func newHome(t testing.TB) home {
-	t.Helper()
-	h := home{dir: privateDir(t)}
+func newHome(tb testing.TB) home {
+	tb.Helper()
+	h := home{dir: privateDir(tb)}
 	key := filepath.Join(h.dir, "key")
 	if err := embedded.CreateKeyFile(key); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var err error
 	if h.src, err = embedded.ParseKeySource(embedded.FileURI(key)); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	h.db, err = sqldb.Open(t.Context(), filepath.Join(h.dir, "vault.db"), embedded.Migrations())
+	h.db, err = sqldb.Open(tb.Context(), filepath.Join(h.dir, "vault.db"), embedded.Migrations())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := h.db.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return h
 }
 
-func (h home) open(t testing.TB, now func() time.Time) *embedded.Vault {
-	t.Helper()
-	keys, err := embedded.OpenKeyring(t.Context(), h.db, h.src)
+func (h home) open(tb testing.TB, now func() time.Time) *embedded.Vault {
+	tb.Helper()
+	keys, err := embedded.OpenKeyring(tb.Context(), h.db, h.src)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return embedded.New(h.db, keys, &embedded.Options{Now: now})
 }

@@ -13,23 +13,23 @@ import (
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
-func (h home) exec(t testing.TB, query string, args ...any) {
-	t.Helper()
-	if err := h.db.Update(t.Context(), func(tx *sqldb.Tx) error {
+func (h home) exec(tb testing.TB, query string, args ...any) {
+	tb.Helper()
+	if err := h.db.Update(tb.Context(), func(tx *sqldb.Tx) error {
 		n, err := tx.Exec(query, args...)
 		if err == nil && n == 0 {
 			err = errors.New("no row changed")
 		}
 		return err
 	}); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
-func (h home) row(t testing.TB, query string, dest ...any) {
-	t.Helper()
-	if err := h.db.View(t.Context(), func(tx *sqldb.Tx) error { return tx.QueryRow(query).Scan(dest...) }); err != nil {
-		t.Fatal(err)
+func (h home) row(tb testing.TB, query string, dest ...any) {
+	tb.Helper()
+	if err := h.db.View(tb.Context(), func(tx *sqldb.Tx) error { return tx.QueryRow(query).Scan(dest...) }); err != nil {
+		tb.Fatal(err)
 	}
 }
 

@@ -2,15 +2,17 @@ package embedded
 
 import (
 	"encoding/base64"
-	"encoding/binary"
+	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
 // Cursors are sealed, so that the vault knows its own: unpadded base64url of
-// the sealed text of 8 big-endian bytes, the first version of the last secret
-// shown, and its path. The purpose tells cursors of the trash from others.
+// the sealed text FIRST|PATH, the decimal first version and the path of the last
+// secret shown. The purpose tells cursors of the trash from others.
 const (
 	liveCursor  = "cursor"
 	trashCursor = "cursor of the trash"
@@ -78,21 +80,25 @@ func pageSize(limit int) int {
 func prefixRange(prefix string) (low, high string) { return prefix, prefix + "\x7f" }
 
 func (w view) sealCursor(purpose string, last row) (string, error) {
-	plain := binary.BigEndian.AppendUint64(nil, uint64(last.first))
-	sealed, err := w.keys.Seal(purpose, append(plain, last.Path...))
+	sealed, err := w.keys.Seal(purpose, fmt.Appendf(nil, "%d|%s", last.first, last.Path))
 	return base64.RawURLEncoding.EncodeToString(sealed), err
 }
 
-func (w view) openCursor(purpose, cursor string) (path string, first int64, err error) {
+func (w view) openCursor(purpose, cursor string) (path string, first int, err error) {
 	if cursor == "" {
 		return "", 0, nil
 	}
+	var plain []byte
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	if err == nil {
-		var plain []byte
-		if plain, err = w.keys.Unseal(purpose, sealed); err == nil && len(plain) > 8 {
-			return string(plain[8:]), int64(binary.BigEndian.Uint64(plain)), nil
-		}
+		plain, err = w.keys.Unseal(purpose, sealed)
 	}
-	return "", 0, &vault.InvalidError{Field: "cursor", Rule: "was not made by this vault for this list"}
+	number, path, _ := strings.Cut(string(plain), "|")
+	if err == nil {
+		first, err = strconv.Atoi(number)
+	}
+	if err != nil {
+		return "", 0, &vault.InvalidError{Field: "cursor", Rule: "was not made by this vault for this list"}
+	}
+	return path, first, nil
 }

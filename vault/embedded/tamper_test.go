@@ -60,7 +60,7 @@ func TestEditedRows(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			undo := errors.New("undo")
 			err := h.db.Update(t.Context(), func(tx *sqldb.Tx) error {
-				for _, edit := range strings.Split(tc.edit, ";") {
+				for edit := range strings.SplitSeq(tc.edit, ";") {
 					if n, err := tx.Exec(edit); err != nil || n == 0 {
 						return fmt.Errorf("%s: %d rows, %w", edit, n, err)
 					}

@@ -30,11 +30,12 @@ func newHead(created time.Time) (h head, err error) {
 }
 
 func (k *Keyring) sealHead(p vault.Path, version int, h head) ([]byte, error) {
-	plain := make([]byte, 0, headBytes)
-	plain = append(plain, h.key[:]...)
-	plain = binary.BigEndian.AppendUint64(plain, uint64(sqldb.Micros(h.created)))
-	plain = binary.BigEndian.AppendUint64(plain, uint64(sqldb.Micros(h.until)))
+	plain := make([]byte, headBytes)
 	defer clear(plain)
+	copy(plain, h.key[:])
+	if _, err := binary.Encode(plain[keyBytes:], binary.BigEndian, []int64{sqldb.Micros(h.created), sqldb.Micros(h.until)}); err != nil {
+		return nil, err
+	}
 	return k.aead.Encrypt(plain, k.versionAAD("coatcheck.head.v1|", p, version))
 }
 
@@ -43,10 +44,13 @@ func (k *Keyring) openHead(p vault.Path, version int, sealed []byte) (h head, er
 	if err != nil || len(plain) != headBytes {
 		return head{}, damagedVersion(p, version)
 	}
+	defer clear(plain)
 	copy(h.key[:], plain)
-	h.created = sqldb.Time(int64(binary.BigEndian.Uint64(plain[keyBytes:])))
-	h.until = sqldb.Time(int64(binary.BigEndian.Uint64(plain[keyBytes+8:])))
-	clear(plain)
+	times := make([]int64, 2)
+	if _, err := binary.Decode(plain[keyBytes:], binary.BigEndian, times); err != nil {
+		return head{}, damagedVersion(p, version)
+	}
+	h.created, h.until = sqldb.Time(times[0]), sqldb.Time(times[1])
 	return h, nil
 }
 

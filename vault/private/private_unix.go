@@ -65,7 +65,7 @@ func judge(path string, info fs.FileInfo, dir bool, forbidden fs.FileMode, remed
 }
 
 func syncDir(path string) error {
-	d, err := os.Open(path)
+	d, err := os.Open(path) //nolint:gosec // the folder of a file that the caller names
 	if err != nil {
 		return err
 	}

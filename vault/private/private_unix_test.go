@@ -32,9 +32,19 @@ func TestModes(t *testing.T) {
 		mode                os.FileMode
 		file, owned, folder bool
 	}{
-		{0o600, true, true, true}, {0o400, true, true, true}, {0o700, true, true, true}, {0o000, true, true, true},
-		{0o640, false, true, false}, {0o604, false, true, false}, {0o644, false, true, false}, {0o755, false, true, false},
-		{0o620, false, false, false}, {0o602, false, false, false}, {0o666, false, false, false}, {0o610, false, true, false}, {0o777, false, false, false},
+		{0o600, true, true, true},
+		{0o400, true, true, true},
+		{0o700, true, true, true},
+		{0o000, true, true, true},
+		{0o640, false, true, false},
+		{0o604, false, true, false},
+		{0o644, false, true, false},
+		{0o755, false, true, false},
+		{0o620, false, false, false},
+		{0o602, false, false, false},
+		{0o666, false, false, false},
+		{0o610, false, true, false},
+		{0o777, false, false, false},
 	} {
 		path := file(t, tc.mode)
 		dir := t.TempDir()

@@ -61,6 +61,10 @@ func (c *conn) begin(statement string) error {
 // rollback ends a transaction; it fails only where SQLite has ended it already.
 func (c *conn) rollback() { _, _ = c.exec("ROLLBACK") }
 
+// uncancelled is the context of every statement: a transaction is short and
+// ends whole.
+var uncancelled = context.Background()
+
 // acquire returns the statement, prepared once a connection; a second time
 // when its rows are being read.
 func (c *conn) acquire(query string) (*stmt, error) {
@@ -69,7 +73,7 @@ func (c *conn) acquire(query string) (*stmt, error) {
 		s.busy = true
 		return s, nil
 	}
-	prepared, err := c.driver.(driver.ConnPrepareContext).PrepareContext(context.Background(), query)
+	prepared, err := c.driver.(driver.ConnPrepareContext).PrepareContext(uncancelled, query)
 	if err != nil {
 		return nil, c.check(err)
 	}
@@ -109,8 +113,7 @@ func (c *conn) bind(args []any) ([]driver.NamedValue, error) {
 	return c.args, nil
 }
 
-// exec runs a statement. Statements have no cancellable context: a transaction
-// is short and ends whole.
+// exec runs a statement and returns how many rows it changed.
 func (c *conn) exec(query string, args ...any) (changed int64, err error) {
 	s, err := c.acquire(query)
 	if err != nil {
@@ -121,7 +124,7 @@ func (c *conn) exec(query string, args ...any) (changed int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	r, err := s.driver.ExecContext(context.Background(), bound)
+	r, err := s.driver.ExecContext(uncancelled, bound)
 	if err != nil {
 		return 0, c.check(err)
 	}
@@ -140,7 +143,7 @@ func (c *conn) query(query string, args []any, each func(columns []driver.Value)
 	if err != nil {
 		return err
 	}
-	rows, err := s.driver.QueryContext(context.Background(), bound)
+	rows, err := s.driver.QueryContext(uncancelled, bound)
 	if err != nil {
 		return c.check(err)
 	}

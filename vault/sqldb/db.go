@@ -86,7 +86,7 @@ func prepareFile(path string) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the caller names the file
 	if err != nil {
 		return mapError(err)
 	}
@@ -112,7 +112,7 @@ func (db *DB) Close() error {
 	return errors.Join(append(errs, db.writer.close())...)
 }
 
-// ErrClosed: the database was closed before the call.
+// ErrClosed means that the database was closed before the call.
 var ErrClosed = errors.New("database is closed")
 
 // View runs fn in a read-only snapshot. fn must not keep tx. When ctx ends

@@ -18,29 +18,29 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var migrations = []sqldb.Migration{{Name: "test/1", SQL: []string{"CREATE TABLE t (a BIGINT PRIMARY KEY, b {blob}, c {text})"}}}
 
-func privateDir(t testing.TB) string {
-	t.Helper()
-	dir := t.TempDir()
+func privateDir(tb testing.TB) string {
+	tb.Helper()
+	dir := tb.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return dir
 }
 
-func open(t testing.TB) *sqldb.DB {
-	t.Helper()
-	return openAt(t, filepath.Join(privateDir(t), "test.db"))
+func open(tb testing.TB) *sqldb.DB {
+	tb.Helper()
+	return openAt(tb, filepath.Join(privateDir(tb), "test.db"))
 }
 
-func openAt(t testing.TB, path string) *sqldb.DB {
-	t.Helper()
-	db, err := sqldb.OpenBusy(t.Context(), path, migrations, 50*time.Millisecond)
+func openAt(tb testing.TB, path string) *sqldb.DB {
+	tb.Helper()
+	db, err := sqldb.OpenBusy(tb.Context(), path, migrations, 50*time.Millisecond)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := db.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return db
@@ -53,12 +53,12 @@ func insert(a int) func(*sqldb.Tx) error {
 	}
 }
 
-func count(t testing.TB, db *sqldb.DB) (n int) {
-	t.Helper()
-	if err := db.View(t.Context(), func(tx *sqldb.Tx) error {
+func count(tb testing.TB, db *sqldb.DB) (n int) {
+	tb.Helper()
+	if err := db.View(tb.Context(), func(tx *sqldb.Tx) error {
 		return tx.QueryRow("SELECT count(*) FROM t").Scan(&n)
 	}); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return n
 }

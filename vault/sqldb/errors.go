@@ -28,8 +28,8 @@ func mapError(err error) error {
 // endsTransaction reports whether err, from the driver, is damage or one of the
 // errors after which SQLite may roll the transaction back by itself.
 func endsTransaction(err error) bool {
-	var e *driver.Error
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*driver.Error](err)
+	if !ok {
 		return false
 	}
 	switch e.Code() & 0xff {
@@ -41,8 +41,7 @@ func endsTransaction(err error) bool {
 }
 
 func sentinelOf(err error) error {
-	var e *driver.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*driver.Error](err); ok {
 		switch e.Code() & 0xff { // primary result code
 		case lib.SQLITE_BUSY, lib.SQLITE_LOCKED:
 			return vault.ErrBusy

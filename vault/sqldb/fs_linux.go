@@ -15,7 +15,7 @@ func onNetwork(dir string) (bool, error) {
 	if err := unix.Statfs(dir, &s); err != nil {
 		return false, err
 	}
-	return networkMagic(uint32(s.Type)), nil // the kernel's numbers have 32 bits
+	return networkMagic(uint32(s.Type)), nil //nolint:gosec // the kernel's numbers have 32 bits
 }
 
 // networkMagic judges the type that statfs(2) names. FUSE is let through: most

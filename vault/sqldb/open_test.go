@@ -50,24 +50,28 @@ func TestOpenRefuses(t *testing.T) {
 		want error
 	}{
 		{"a file that is no database", func(t *testing.T) string {
+			t.Helper()
 			return write(t, string(bytes.Repeat([]byte("not a database\n"), 100)), 0o600)
 		}, vault.ErrForeign},
-		{"a database of another program", func(t *testing.T) string { return sqliteFile(t) }, vault.ErrForeign},
+		{"a database of another program", func(t *testing.T) string { t.Helper(); return sqliteFile(t) }, vault.ErrForeign},
 		{"a database of another program with a version", func(t *testing.T) string {
+			t.Helper()
 			return sqliteFile(t, "DROP TABLE t", "PRAGMA user_version=7")
 		}, vault.ErrForeign},
 		{"a newer database", func(t *testing.T) string {
+			t.Helper()
 			return sqliteFile(t, "PRAGMA application_id=0x636f6174", "PRAGMA user_version=2")
 		}, vault.ErrNewer},
-		{"a file that others read", func(t *testing.T) string { return write(t, "", 0o640) }, vault.ErrLoosePermissions},
+		{"a file that others read", func(t *testing.T) string { t.Helper(); return write(t, "", 0o640) }, vault.ErrLoosePermissions},
 		{"a folder that others enter", func(t *testing.T) string {
+			t.Helper()
 			path := write(t, "", 0o600)
 			if err := os.Chmod(filepath.Dir(path), 0o755); err != nil {
 				t.Fatal(err)
 			}
 			return path
 		}, vault.ErrLoosePermissions},
-		{"a folder that is not there", func(t *testing.T) string { return filepath.Join(privateDir(t), "no", "x.db") }, os.ErrNotExist},
+		{"a folder that is not there", func(t *testing.T) string { t.Helper(); return filepath.Join(privateDir(t), "no", "x.db") }, os.ErrNotExist},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			path := tc.path(t)

@@ -108,7 +108,7 @@ func (db *DB) commit(batch []*job) {
 // run calls fn, inside a savepoint when others share the transaction. The
 // error it returns is one of the whole transaction, which must not go on.
 func (j *job) run(c *conn, shared bool) error {
-	if j.err = j.ctx.Err(); j.err != nil {
+	if j.err = j.ctx.Err(); j.failed() {
 		return nil
 	}
 	if shared {

@@ -63,7 +63,7 @@ func CanaryOf(value []byte) Canary {
 	c.add("HTML-escaped, decimal", entities(s, "&#%d;"))
 	c.add("HTML-escaped, hex", entities(s, "&#x%x;"))
 	c.add("Go-quoted", strings.Trim(fmt.Sprintf("%+q", s), `"`))
-	c.add("decimal bytes", strings.Trim(fmt.Sprint(value), "[]"))
+	c.add("decimal bytes", byteList(value, "%d", " "))
 	c.add("decimal bytes with commas", byteList(value, "%d", ","))
 	c.add("decimal bytes with commas and spaces", byteList(value, "%d", ", "))
 	c.add("Go hex bytes", byteList(value, "%#x", ", "))
@@ -162,23 +162,29 @@ func (c Canary) Absent(tb testing.TB, where string, data []byte) {
 // files, so that a test can tell that it looked at something.
 func ScanFolder(tb testing.TB, folder string, canaries ...Canary) (files int) {
 	tb.Helper()
-	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		tb.Error(err)
+		return 0
+	}
+	defer func() { _ = root.Close() }()
+	err = fs.WalkDir(root.FS(), ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		for _, c := range canaries {
-			c.Absent(tb, "the name of a file in "+filepath.Dir(path), []byte(entry.Name()))
+			c.Absent(tb, "the name of a file in "+folder, []byte(entry.Name()))
 		}
 		if !entry.Type().IsRegular() {
 			return nil
 		}
-		data, err := os.ReadFile(path)
+		data, err := fs.ReadFile(root.FS(), path)
 		if err != nil {
 			return err
 		}
 		files++
 		for _, c := range canaries {
-			c.Absent(tb, path, data)
+			c.Absent(tb, filepath.Join(folder, path), data)
 		}
 		return nil
 	})

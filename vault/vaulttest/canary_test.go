@@ -32,7 +32,7 @@ func TestCanaryIsFoundInEveryForm(t *testing.T) {
 		"path":           func(s string) string { return "https://x/" + url.PathEscape(s) },
 		"JSON":           quoted,
 		"HTML":           func(s string) string { return "<p>" + html.EscapeString(s) + "</p>" },
-		"%v of bytes":    func(s string) string { return fmt.Sprint([]byte("x" + s + "y")) },
+		"%v of bytes":    func(s string) string { return fmt.Sprint([]byte("x" + s + "y")) }, //nolint:staticcheck // the form is the point
 		"%#v of bytes":   func(s string) string { return fmt.Sprintf("%#v", []byte("x"+s+"y")) },
 		"%q":             func(s string) string { return fmt.Sprintf("%q", "x"+s) },
 	}

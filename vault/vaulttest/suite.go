@@ -31,7 +31,7 @@ func Run(t *testing.T, open func(t *testing.T) vault.Vault, caps Caps) {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
-			test := func(t *testing.T) { c.run(&run{T: t, Vault: open(t)}) }
+			test := func(t *testing.T) { t.Helper(); c.run(&run{T: t, Vault: open(t)}) }
 			if caps.FakeTime {
 				synctest.Test(t, test)
 			} else {
@@ -78,75 +78,73 @@ type run struct {
 	vault.Vault
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func value(s string) secret.Value { return secret.New([]byte(s)) }
 
 func (r *run) put(p vault.Path, c vault.Change) vault.Metadata {
-	r.T.Helper()
-	m, err := r.Vault.Put(r.T.Context(), p, c)
+	r.Helper()
+	m, err := r.Put(r.Context(), p, c)
 	if err != nil {
-		r.T.Fatalf("put %s: %v", p, err)
+		r.Fatalf("put %s: %v", p, err)
 	}
 	return m
 }
 
 func (r *run) putText(paths ...vault.Path) {
-	r.T.Helper()
+	r.Helper()
 	for _, p := range paths {
 		r.put(p, vault.Change{Value: value("value of " + string(p))})
 	}
 }
 
 func (r *run) delete(p vault.Path, permanent bool) {
-	r.T.Helper()
-	if err := r.Vault.Delete(r.T.Context(), p, permanent); err != nil {
-		r.T.Fatalf("delete %s: %v", p, err)
+	r.Helper()
+	if err := r.Delete(r.Context(), p, permanent); err != nil {
+		r.Fatalf("delete %s: %v", p, err)
 	}
 }
 
 func (r *run) restore(p vault.Path) (vault.Metadata, error) {
-	return r.Vault.(vault.Restorer).Restore(r.T.Context(), p)
+	return r.Vault.(vault.Restorer).Restore(r.Context(), p)
 }
 
 // wantValue gets a version and compares.
 func (r *run) wantValue(p vault.Path, version int, want string) vault.Secret {
-	r.T.Helper()
-	s, err := r.Vault.Get(r.T.Context(), p, version)
+	r.Helper()
+	s, err := r.Get(r.Context(), p, version)
 	if err != nil {
-		r.T.Errorf("get %s version %d: %v", p, version, err)
+		r.Errorf("get %s version %d: %v", p, version, err)
 	} else if !s.Value.Equal(value(want)) {
-		r.T.Errorf("get %s version %d: another value", p, version)
+		r.Errorf("get %s version %d: another value", p, version)
 	}
 	return s
 }
 
 func (r *run) wantGetError(p vault.Path, version int, want error) {
-	r.T.Helper()
-	_, err := r.Vault.Get(r.T.Context(), p, version)
+	r.Helper()
+	_, err := r.Get(r.Context(), p, version)
 	r.wantError(err, want)
 }
 
 func (r *run) wantError(got, want error) {
-	r.T.Helper()
+	r.Helper()
 	if !errors.Is(got, want) {
-		r.T.Errorf("got error %v, want %v", got, want)
+		r.Errorf("got error %v, want %v", got, want)
 	}
 }
 
 // wantInvalid expects an *[vault.InvalidError] of a field that does not repeat
 // the input.
 func (r *run) wantInvalid(err error, field, input string) {
-	r.T.Helper()
+	r.Helper()
 	var invalid *vault.InvalidError
 	if !errors.As(err, &invalid) {
-		r.T.Errorf("got error %v, want one of field %q", err, field)
+		r.Errorf("got error %v, want one of field %q", err, field)
 		return
 	}
 	if invalid.Field != field {
-		r.T.Errorf("got field %q, want %q", invalid.Field, field)
+		r.Errorf("got field %q, want %q", invalid.Field, field)
 	}
 	if len(input) > 3 && strings.Contains(err.Error(), input) {
-		r.T.Errorf("the error of %q repeats the input", field)
+		r.Errorf("the error of %q repeats the input", field)
 	}
 }

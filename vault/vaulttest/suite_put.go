@@ -52,9 +52,9 @@ func (r *run) full() (vault.Path, vault.Change) {
 		r.Fatal(err)
 	}
 	return "production/some service/api-key", vault.Change{
-		Value: value("sk-1"), Type: ptr(vault.APIKey), Tier: ptr(vault.Critical), Description: ptr("Schlüssel für die Küche – 🔑"),
-		Tags: &map[string]string{"team": "küche", "empty": ""}, Destinations: &[]vault.Destination{d}, Generate: ptr(vault.Recipe("sk-{base62:40}")),
-		ExpiresAt: ptr(time.Now().Add(time.Hour)),
+		Value: value("sk-1"), Type: new(vault.APIKey), Tier: new(vault.Critical), Description: new("Schlüssel für die Küche – 🔑"),
+		Tags: &map[string]string{"team": "küche", "empty": ""}, Destinations: &[]vault.Destination{d}, Generate: new(vault.Recipe("sk-{base62:40}")),
+		ExpiresAt: new(time.Now().Add(time.Hour)),
 	}
 }
 
@@ -90,13 +90,13 @@ func (r *run) testUpdateKeeps() {
 		{"nothing", vault.Change{}, func(*vault.Metadata) {}},
 		{"value", vault.Change{Value: value("sk-2")}, func(m *vault.Metadata) { m.Version++ }},
 		{"binary value", vault.Change{Value: secret.New([]byte{0xff})}, func(m *vault.Metadata) { m.Version++; m.Binary = true }},
-		{"type", vault.Change{Type: ptr(vault.SSHKey)}, func(m *vault.Metadata) { m.Type = vault.SSHKey }},
-		{"tier", vault.Change{Tier: ptr(vault.Standard)}, func(m *vault.Metadata) { m.Tier = vault.Standard }},
-		{"description", vault.Change{Description: ptr("")}, func(m *vault.Metadata) { m.Description = "" }},
+		{"type", vault.Change{Type: new(vault.SSHKey)}, func(m *vault.Metadata) { m.Type = vault.SSHKey }},
+		{"tier", vault.Change{Tier: new(vault.Standard)}, func(m *vault.Metadata) { m.Tier = vault.Standard }},
+		{"description", vault.Change{Description: new("")}, func(m *vault.Metadata) { m.Description = "" }},
 		{"tags", vault.Change{Tags: &map[string]string{"a": "b"}}, func(m *vault.Metadata) { m.Tags = map[string]string{"a": "b"} }},
 		{"no tags", vault.Change{Tags: &map[string]string{}}, func(m *vault.Metadata) { m.Tags = nil }},
 		{"no destinations", vault.Change{Destinations: &[]vault.Destination{}}, func(m *vault.Metadata) { m.Destinations = nil }},
-		{"no recipe", vault.Change{Generate: ptr(vault.Recipe(""))}, func(m *vault.Metadata) { m.Generate = "" }},
+		{"no recipe", vault.Change{Generate: new(vault.Recipe(""))}, func(m *vault.Metadata) { m.Generate = "" }},
 		{"no expiry", vault.Change{ExpiresAt: &time.Time{}}, func(m *vault.Metadata) { m.ExpiresAt = time.Time{} }},
 	} {
 		after := r.put(p, step.change)
@@ -152,7 +152,7 @@ func (r *run) testValues() {
 }
 
 func (r *run) testLimits() {
-	long := func(n int) *string { return ptr(strings.Repeat("d", n)) }
+	long := func(n int) *string { return new(strings.Repeat("d", n)) }
 	tags := func(n int) *map[string]string {
 		m := map[string]string{}
 		for i := range n {
@@ -164,25 +164,25 @@ func (r *run) testLimits() {
 	if err != nil {
 		r.Fatal(err)
 	}
-	destinations := func(n int) *[]vault.Destination { return ptr(slices.Repeat([]vault.Destination{destination}, n)) }
+	destinations := func(n int) *[]vault.Destination { return new(slices.Repeat([]vault.Destination{destination}, n)) }
 	r.put("allowed", vault.Change{
 		Value: value("v"), Description: long(vault.MaxDescriptionBytes), Tags: tags(vault.MaxTags), Destinations: destinations(vault.MaxDestinations),
 	})
 	r.put("allowed", vault.Change{
-		Value: value("w"), Tags: &map[string]string{*long(vault.MaxTagBytes): *long(vault.MaxTagBytes)}, Grace: ptr(vault.MaxGrace),
+		Value: value("w"), Tags: &map[string]string{*long(vault.MaxTagBytes): *long(vault.MaxTagBytes)}, Grace: new(vault.MaxGrace),
 	})
 	for _, tc := range []struct {
 		name, field string
 		change      vault.Change
 	}{
 		{"description too long", "description", vault.Change{Description: long(vault.MaxDescriptionBytes + 1)}},
-		{"newline in description", "description", vault.Change{Description: ptr("line\nline")}},
-		{"NUL in description", "description", vault.Change{Description: ptr("nul\x00nul")}},
-		{"escape in description", "description", vault.Change{Description: ptr("red\x1b[31m")}},
-		{"bidirectional override in description", "description", vault.Change{Description: ptr("abc\u202edef")}},
-		{"zero width in description", "description", vault.Change{Description: ptr("abc\u200bdef")}},
-		{"line separator in description", "description", vault.Change{Description: ptr("abc\u2028def")}},
-		{"bytes in description", "description", vault.Change{Description: ptr("abc\xffdef")}},
+		{"newline in description", "description", vault.Change{Description: new("line\nline")}},
+		{"NUL in description", "description", vault.Change{Description: new("nul\x00nul")}},
+		{"escape in description", "description", vault.Change{Description: new("red\x1b[31m")}},
+		{"bidirectional override in description", "description", vault.Change{Description: new("abc\u202edef")}},
+		{"zero width in description", "description", vault.Change{Description: new("abc\u200bdef")}},
+		{"line separator in description", "description", vault.Change{Description: new("abc\u2028def")}},
+		{"bytes in description", "description", vault.Change{Description: new("abc\xffdef")}},
 		{"too many tags", "tags", vault.Change{Tags: tags(vault.MaxTags + 1)}},
 		{"tag without a name", "tags", vault.Change{Tags: &map[string]string{"": "text"}}},
 		{"long tag name", "tags", vault.Change{Tags: &map[string]string{*long(vault.MaxTagBytes + 1): "text"}}},
@@ -191,13 +191,13 @@ func (r *run) testLimits() {
 		{"control character in a tag text", "tags", vault.Change{Tags: &map[string]string{"name": "te\x7fxt"}}},
 		{"too many destinations", "to", vault.Change{Destinations: destinations(vault.MaxDestinations + 1)}},
 		{"destination without a kind", "to", vault.Change{Destinations: &[]vault.Destination{{}}}},
-		{"unknown tier", "tier", vault.Change{Tier: ptr(vault.Tier("secretly"))}},
-		{"unknown type", "type", vault.Change{Type: ptr(vault.Type("password"))}},
-		{"broken recipe", "generate", vault.Change{Generate: ptr(vault.Recipe("{dice:40}"))}},
-		{"past expiry", "expires", vault.Change{ExpiresAt: ptr(time.Now().Add(-time.Hour))}},
-		{"far expiry", "expires", vault.Change{ExpiresAt: ptr(time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC))}},
-		{"negative grace", "grace", vault.Change{Value: value("v"), Grace: ptr(-time.Second)}},
-		{"grace too long", "grace", vault.Change{Value: value("v"), Grace: ptr(vault.MaxGrace + 1)}},
+		{"unknown tier", "tier", vault.Change{Tier: new(vault.Tier("secretly"))}},
+		{"unknown type", "type", vault.Change{Type: new(vault.Type("password"))}},
+		{"broken recipe", "generate", vault.Change{Generate: new(vault.Recipe("{dice:40}"))}},
+		{"past expiry", "expires", vault.Change{ExpiresAt: new(time.Now().Add(-time.Hour))}},
+		{"far expiry", "expires", vault.Change{ExpiresAt: new(time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC))}},
+		{"negative grace", "grace", vault.Change{Value: value("v"), Grace: new(-time.Second)}},
+		{"grace too long", "grace", vault.Change{Value: value("v"), Grace: new(vault.MaxGrace + 1)}},
 	} {
 		create := tc.change
 		create.Value = value("v")
@@ -209,14 +209,14 @@ func (r *run) testLimits() {
 			r.Fatalf("at %s", tc.name)
 		}
 	}
-	_, err = r.Put(r.Context(), "allowed", vault.Change{Grace: ptr(time.Hour)})
+	_, err = r.Put(r.Context(), "allowed", vault.Change{Grace: new(time.Hour)})
 	r.wantInvalid(err, "grace", "")
 	r.wantGetError("refused", vault.Latest, vault.ErrNotFound)
 }
 
 func (r *run) testRefusedChange() {
 	before := r.put("a", vault.Change{Value: value("v")})
-	_, err := r.Put(r.Context(), "a", vault.Change{Value: value("w"), Description: ptr("fine"), Tier: ptr(vault.Tier("none"))})
+	_, err := r.Put(r.Context(), "a", vault.Change{Value: value("w"), Description: new("fine"), Tier: new(vault.Tier("none"))})
 	r.wantInvalid(err, "tier", "")
 	after, err := r.Describe(r.Context(), "a")
 	if err != nil || !reflect.DeepEqual(before, after) {
@@ -304,7 +304,7 @@ func (r *run) testContext() {
 	_, getErr := r.Get(ctx, "a", vault.Latest)
 	_, listErr := r.List(ctx, vault.Query{})
 	_, describeErr := r.Describe(ctx, "a")
-	for _, err := range []error{putErr, getErr, listErr, describeErr, r.Vault.Delete(ctx, "a", true)} {
+	for _, err := range []error{putErr, getErr, listErr, describeErr, r.Delete(ctx, "a", true)} {
 		if !errors.Is(err, context.Canceled) {
 			r.Errorf("got %v", err)
 		}
@@ -314,7 +314,7 @@ func (r *run) testContext() {
 }
 
 func (r *run) testExpiry() {
-	r.put("a", vault.Change{Value: value("v"), ExpiresAt: ptr(time.Now().Add(time.Hour))})
+	r.put("a", vault.Change{Value: value("v"), ExpiresAt: new(time.Now().Add(time.Hour))})
 	time.Sleep(time.Hour - time.Second)
 	r.wantValue("a", vault.Latest, "v")
 	time.Sleep(time.Second)
@@ -329,7 +329,7 @@ func (r *run) testExpiry() {
 	// A new value alone does not bring it back; another expiry does.
 	r.put("a", vault.Change{Value: value("w")})
 	r.wantGetError("a", vault.Latest, vault.ErrExpired)
-	r.put("a", vault.Change{ExpiresAt: ptr(time.Now().Add(time.Hour))})
+	r.put("a", vault.Change{ExpiresAt: new(time.Now().Add(time.Hour))})
 	r.wantValue("a", vault.Latest, "w")
 	r.put("a", vault.Change{ExpiresAt: &time.Time{}})
 	time.Sleep(100 * 365 * 24 * time.Hour)

@@ -22,7 +22,7 @@ func trashCases() []testCase {
 }
 
 func (r *run) testDelete() {
-	r.wantError(r.Vault.Delete(r.Context(), "a", false), vault.ErrNotFound)
+	r.wantError(r.Delete(r.Context(), "a", false), vault.ErrNotFound)
 	r.putText("a", "b")
 	r.delete("a", false)
 	r.wantGetError("a", vault.Latest, vault.ErrNotFound)
@@ -32,12 +32,12 @@ func (r *run) testDelete() {
 	_, err = r.Put(r.Context(), "a", vault.Change{Mode: vault.Replace, Value: value("v")})
 	r.wantError(err, vault.ErrNotFound)
 	r.wantPaths(vault.Query{}, "b")
-	r.wantError(r.Vault.Delete(r.Context(), "a", false), vault.ErrNotFound)
+	r.wantError(r.Delete(r.Context(), "a", false), vault.ErrNotFound)
 	r.wantValue("b", vault.Latest, "value of b")
 }
 
 func (r *run) testPermanent() {
-	r.wantError(r.Vault.Delete(r.Context(), "a", true), vault.ErrNotFound)
+	r.wantError(r.Delete(r.Context(), "a", true), vault.ErrNotFound)
 	r.put("a", vault.Change{Value: value("v1")})
 	r.put("a", vault.Change{Value: value("v2")})
 	r.putText("a b", "a-b")
@@ -45,7 +45,7 @@ func (r *run) testPermanent() {
 	for _, version := range []int{vault.Latest, 1, 2} {
 		r.wantGetError("a", version, vault.ErrNotFound)
 	}
-	r.wantError(r.Vault.Delete(r.Context(), "a", true), vault.ErrNotFound)
+	r.wantError(r.Delete(r.Context(), "a", true), vault.ErrNotFound)
 	r.wantPaths(vault.Query{}, "a b", "a-b")
 	r.put("a", vault.Change{Mode: vault.Create, Value: value("new")})
 	r.wantValue("a", vault.Latest, "new")
@@ -74,7 +74,7 @@ func (r *run) testRestore() {
 }
 
 func (r *run) testCreateOnTrash() {
-	r.put("a", vault.Change{Value: value("v1"), Tier: ptr(vault.Critical), Description: ptr("the first")})
+	r.put("a", vault.Change{Value: value("v1"), Tier: new(vault.Critical), Description: new("the first")})
 	r.put("a", vault.Change{Value: value("v2")})
 	r.delete("a", false)
 	m := r.put("a", vault.Change{Mode: vault.Create, Value: value("v3")})
@@ -87,7 +87,7 @@ func (r *run) testCreateOnTrash() {
 	r.wantPaths(vault.Query{Deleted: true}, "a")
 	_, err := r.restore("a")
 	r.wantError(err, vault.ErrExists)
-	r.put("a", vault.Change{Value: value("v4"), Grace: ptr(time.Duration(0))}) // retires 3, not what is in the trash
+	r.put("a", vault.Change{Value: value("v4"), Grace: new(time.Duration(0))}) // retires 3, not what is in the trash
 	r.delete("a", false)
 	r.wantPaths(vault.Query{Deleted: true}, "a", "a")
 	m, err = r.restore("a") // the last one deleted
@@ -126,7 +126,7 @@ func (r *run) testPermanentTrash() {
 	_, err := r.restore("a")
 	r.wantError(err, vault.ErrNotFound)
 	r.wantPaths(vault.Query{Deleted: true}, "b")
-	r.wantError(r.Vault.Delete(r.Context(), "a", true), vault.ErrNotFound)
+	r.wantError(r.Delete(r.Context(), "a", true), vault.ErrNotFound)
 }
 
 func (r *run) testTrashPages() {

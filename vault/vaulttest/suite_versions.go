@@ -22,7 +22,7 @@ func (r *run) testOlderVersions() {
 	for i := 1; i <= 3; i++ {
 		r.put("a", vault.Change{Value: value(fmt.Sprint("v", i))})
 	}
-	r.put("a", vault.Change{Description: ptr("no new version")})
+	r.put("a", vault.Change{Description: new("no new version")})
 	for i := 1; i <= 3; i++ { // plain changes leave them readable
 		if s := r.wantValue("a", i, fmt.Sprint("v", i)); s.Version != i || s.Description != "no new version" {
 			r.Errorf("version %d: %+v", i, s.Metadata)
@@ -46,7 +46,7 @@ func (r *run) testOlderVersions() {
 func (r *run) testRotation() {
 	r.put("a", vault.Change{Value: value("v1")})
 	r.put("a", vault.Change{Value: value("v2")})
-	m := r.put("a", vault.Change{Value: value("v3"), Grace: ptr(time.Duration(0))})
+	m := r.put("a", vault.Change{Value: value("v3"), Grace: new(time.Duration(0))})
 	if m.Version != 3 {
 		r.Errorf("version %d", m.Version)
 	}
@@ -61,7 +61,7 @@ func (r *run) testRotation() {
 
 func (r *run) testGrace() {
 	r.put("a", vault.Change{Value: value("v1")})
-	r.put("a", vault.Change{Value: value("v2"), Grace: ptr(time.Hour)})
+	r.put("a", vault.Change{Value: value("v2"), Grace: new(time.Hour)})
 	time.Sleep(time.Hour - time.Second)
 	r.wantValue("a", 1, "v1")
 	r.wantValue("a", vault.Latest, "v2")
@@ -72,11 +72,11 @@ func (r *run) testGrace() {
 
 func (r *run) testOverlap() {
 	r.put("a", vault.Change{Value: value("v1")})
-	r.put("a", vault.Change{Value: value("v2"), Grace: ptr(time.Hour)})        // v1 until 1:00
-	r.put("a", vault.Change{Value: value("v3"), Grace: ptr(2 * time.Hour)})    // v2 until 2:00, v1 no longer than before
+	r.put("a", vault.Change{Value: value("v2"), Grace: new(time.Hour)})        // v1 until 1:00
+	r.put("a", vault.Change{Value: value("v3"), Grace: new(2 * time.Hour)})    // v2 until 2:00, v1 no longer than before
 	r.put("a", vault.Change{Value: value("v4")})                               // v3 stays
 	time.Sleep(30 * time.Minute)                                               //
-	r.put("a", vault.Change{Value: value("v5"), Grace: ptr(45 * time.Minute)}) // v2, v3, v4 until 1:15
+	r.put("a", vault.Change{Value: value("v5"), Grace: new(45 * time.Minute)}) // v2, v3, v4 until 1:15
 	for i := 1; i <= 5; i++ {
 		r.wantValue("a", i, fmt.Sprint("v", i))
 	}
@@ -99,10 +99,10 @@ func (r *run) testHistory() {
 	start := time.Now().UTC().Truncate(time.Microsecond)
 	r.put("a", vault.Change{Value: value("v1")})
 	time.Sleep(time.Minute)
-	r.put("a", vault.Change{Value: value("v2"), Grace: ptr(time.Hour)})
+	r.put("a", vault.Change{Value: value("v2"), Grace: new(time.Hour)})
 	time.Sleep(time.Minute)
 	r.put("a", vault.Change{Value: value("v3")})
-	r.put("a", vault.Change{Description: ptr("no version")})
+	r.put("a", vault.Change{Description: new("no version")})
 	got, err := h.History(r.Context(), "a")
 	want := []vault.Version{
 		{Number: 3, CreatedAt: start.Add(2 * time.Minute), Current: true},
