@@ -79,12 +79,13 @@ func TestNoResultHoldsAValue(t *testing.T) {
 		if kind == value || kind.Kind() == reflect.Interface {
 			t.Errorf("%s is a %s", at, kind)
 		}
-		switch k := kind.Kind(); {
-		case k == reflect.Struct:
+		k := kind.Kind()
+		if k == reflect.Struct {
 			for f := range kind.Fields() {
 				look(at+"."+f.Name, f.Type)
 			}
-		case k == reflect.Slice, k == reflect.Array, k == reflect.Pointer, k == reflect.Map:
+		}
+		if k == reflect.Slice || k == reflect.Array || k == reflect.Pointer || k == reflect.Map {
 			look(at+"[]", kind.Elem())
 		}
 	}

@@ -14,22 +14,22 @@ const noBatches = "batches belong to protocol revision 2025-03-26, which this se
 
 // batch answers the messages of a batch, one after the other, in one array; a
 // batch of notifications gets no answer.
-func (c *connection) batch(text []byte) {
+func (c *connection) batch(ctx context.Context, text []byte) {
 	if c.session.ProtocolVersion() != mcp.ProtocolVersion20250326 {
-		c.failed(c.send(rpcError(nil, envelope.InvalidRequest, noBatches)))
+		c.failed(ctx, c.send(rpcError(nil, envelope.InvalidRequest, noBatches)))
 		return
 	}
-	answers, bad := c.each(c.ctx, c.calls, text)
+	answers, bad := c.each(ctx, c.calls, text)
 	switch {
 	case bad != nil:
-		c.failed(c.send(refused(bad)))
+		c.failed(ctx, c.send(refused(bad)))
 	case len(answers) > 0:
-		c.failed(c.send(answers))
+		c.failed(ctx, c.send(answers))
 	}
 }
 
 // each handles the messages of a batch as of one client.
-func (s *Server) each(ctx context.Context, running *calls, text []byte) ([]json.RawMessage, *envelope.Error) {
+func (s *Server) each(ctx context.Context, running *inflight, text []byte) ([]json.RawMessage, *envelope.Error) {
 	parts, bad := envelope.Split(text)
 	if bad != nil {
 		return nil, bad
@@ -50,7 +50,7 @@ func (s *Server) each(ctx context.Context, running *calls, text []byte) ([]json.
 }
 
 // member handles one message of a batch.
-func (s *Server) member(ctx context.Context, running *calls, text []byte) mcp.JSONRPCMessage {
+func (s *Server) member(ctx context.Context, running *inflight, text []byte) mcp.JSONRPCMessage {
 	m, bad := envelope.Check(text)
 	switch {
 	case bad != nil:

@@ -151,11 +151,11 @@ type wire struct {
 }
 
 // pipe is one of the operating system, with its buffer.
-func pipe(t *testing.T) (r, w *os.File) {
-	t.Helper()
+func pipe(tb testing.TB) (r, w *os.File) {
+	tb.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return r, w
 }

@@ -1,15 +1,11 @@
 package mcp
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
-	"mime"
 	"net/http"
-	"strings"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
@@ -46,16 +42,7 @@ type endpoint struct {
 
 // ServeHTTP answers POST with a message or a batch, and DELETE of a session.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer func() {
-		if v := recover(); v != nil {
-			if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares like this
-				panic(v)
-			}
-			failure := tools.Broken()
-			e.panicked(r.Context(), failure.Reference, "http", v)
-			reply(w, http.StatusInternalServerError, rpcError(nil, mcp.INTERNAL_ERROR, "internal error, reference "+failure.Reference))
-		}
-	}()
+	defer e.recovered(w, r)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	who, ok := e.authenticate(r)
@@ -71,6 +58,20 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", "POST, DELETE")
 		http.Error(w, "only POST, and DELETE of a session: nothing is pushed", http.StatusMethodNotAllowed)
 	}
+}
+
+// recovered answers after a panic outside of a tool.
+func (e *endpoint) recovered(w http.ResponseWriter, r *http.Request) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(v) // net/http's own
+	}
+	failure := tools.Broken()
+	e.panicked(r.Context(), failure.Reference, "http", v)
+	reply(w, http.StatusInternalServerError, rpcError(nil, mcp.INTERNAL_ERROR, "internal error, reference "+failure.Reference))
 }
 
 func (e *endpoint) delete(w http.ResponseWriter, r *http.Request, who identity.Principal) {
@@ -138,7 +139,7 @@ func (e *endpoint) modern(w http.ResponseWriter, r *http.Request, who identity.P
 		w.WriteHeader(http.StatusAccepted)
 	case envelope.Batch:
 		reply(w, http.StatusBadRequest, rpcError(nil, envelope.InvalidRequest, noBatches))
-	default:
+	case envelope.Response:
 		reply(w, http.StatusBadRequest, rpcError(nil, envelope.InvalidRequest, "nothing was asked that could be answered"))
 	}
 }
@@ -179,7 +180,7 @@ func (e *endpoint) legacy(w http.ResponseWriter, r *http.Request, who identity.P
 		e.forward(w, r, ctx, m, text)
 	case envelope.Batch:
 		e.batch(ctx, w, s, text)
-	default:
+	case envelope.Notification, envelope.Response:
 		if string(m.Method) == string(mcp.MethodNotificationCancelled) {
 			s.calls.cancel(m.RequestID)
 		}
@@ -205,92 +206,6 @@ func (e *endpoint) batch(ctx context.Context, w http.ResponseWriter, s *httpSess
 	}
 }
 
-// forward gives the request to mcp-go and makes its errors fit to send.
-func (e *endpoint) forward(w http.ResponseWriter, r *http.Request, ctx context.Context, m envelope.Message, text []byte) { //nolint:revive // r is older than ctx
-	inner := r.WithContext(ctx)
-	inner.Body = io.NopCloser(bytes.NewReader(text))
-	held := &answerWriter{ResponseWriter: w}
-	e.protocol.ServeHTTP(held, inner)
-	if held.status == 0 { // mcp-go says nothing once ctx has ended
-		reply(w, http.StatusOK, rpcError(m.ID, mcp.REQUEST_INTERRUPTED, "the request was cancelled"))
-		return
-	}
-	if held.body == nil {
-		return
-	}
-	body := held.body.Bytes()
-	if bytes.Contains(body[:min(len(body), 8*envelope.MaxIDBytes)], []byte(`"error":`)) {
-		body = e.plainBody(ctx, m, body)
-	}
-	w.WriteHeader(held.status)
-	if _, err := w.Write(body); err != nil {
-		e.Log.DebugContext(ctx, "answer not sent", slog.String("cause", kinds(err)))
-	}
-}
-
-// plainBody is [Server.plain] for an encoded answer.
-func (e *endpoint) plainBody(ctx context.Context, m envelope.Message, body []byte) []byte {
-	var said struct {
-		Error *struct {
-			Code    int             `json:"code"`
-			Message string          `json:"message"`
-			Data    json.RawMessage `json:"data"`
-		} `json:"error"`
-	}
-	if json.Unmarshal(body, &said) != nil || said.Error == nil {
-		return body
-	}
-	failed := rpcError(nil, said.Error.Code, said.Error.Message)
-	var versions mcp.UnsupportedProtocolVersionData
-	if json.Unmarshal(said.Error.Data, &versions) == nil {
-		failed.Error.Data = versions
-	}
-	out, err := json.Marshal(e.plain(ctx, m, failed))
-	if err != nil {
-		return nil
-	}
-	return append(out, '\n')
-}
-
-// reply sends v as JSON.
-func reply(w http.ResponseWriter, status int, v any) {
-	text, err := json.Marshal(v)
-	if err != nil {
-		status, text = http.StatusInternalServerError, nil
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n')) // the client is gone if this fails
-}
-
-// only returns the one value of a header, "" when it is absent, and false when
-// it stands twice, so that everybody on the way reads the same.
-func only(r *http.Request, name string) (string, bool) {
-	values := r.Header.Values(name)
-	switch len(values) {
-	case 0:
-		return "", true
-	case 1:
-		return values[0], true
-	default:
-		return "", false
-	}
-}
-
-// plainJSON admits application/json in UTF-8 as it is. Forms and text, which a
-// web page may send without asking, are refused with all else.
-func plainJSON(h http.Header) bool {
-	if len(h.Values("Content-Type")) != 1 || h.Get("Content-Encoding") != "" {
-		return false
-	}
-	kind, params, err := mime.ParseMediaType(h.Get("Content-Type"))
-	if err != nil || kind != "application/json" {
-		return false
-	}
-	charset, given := params["charset"]
-	return !given || strings.EqualFold(charset, "utf-8")
-}
-
 // openKey is the context key of the function that opens a session.
 type openKey struct{}
 
@@ -299,44 +214,5 @@ type openKey struct{}
 func initialized(ctx context.Context, _ any, request *mcp.InitializeRequest, result *mcp.InitializeResult) {
 	if open, ok := ctx.Value(openKey{}).(func(version, client string)); ok {
 		open(result.ProtocolVersion, label(request.Params.ClientInfo))
-	}
-}
-
-// answerWriter holds back a JSON answer and lets all else through, event streams
-// above all.
-type answerWriter struct {
-	http.ResponseWriter
-	status int
-	body   *bytes.Buffer
-}
-
-// WriteHeader decides which it is.
-func (a *answerWriter) WriteHeader(status int) {
-	if a.status != 0 {
-		return
-	}
-	a.status = status
-	if kind, _, err := mime.ParseMediaType(a.Header().Get("Content-Type")); err == nil && kind == "application/json" {
-		a.body = &bytes.Buffer{}
-		return
-	}
-	a.ResponseWriter.WriteHeader(status)
-}
-
-// Write writes to where WriteHeader decided.
-func (a *answerWriter) Write(p []byte) (int, error) {
-	if a.status == 0 {
-		a.WriteHeader(http.StatusOK)
-	}
-	if a.body != nil {
-		return a.body.Write(p)
-	}
-	return a.ResponseWriter.Write(p)
-}
-
-// Flush sends what was written of an event stream.
-func (a *answerWriter) Flush() {
-	if f, ok := a.ResponseWriter.(http.Flusher); ok && a.body == nil {
-		f.Flush()
 	}
 }

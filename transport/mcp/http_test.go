@@ -2,6 +2,7 @@ package mcp_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -73,8 +74,10 @@ func (w *web) do(method, body string, fields ...string) answer {
 	if err != nil {
 		return answer{}
 	}
-	defer res.Body.Close()
-	text, _ := io.ReadAll(res.Body)
+	text, err := io.ReadAll(res.Body)
+	if closeErr := res.Body.Close(); err != nil || closeErr != nil {
+		w.t.Error(err, closeErr)
+	}
 	return answer{res.StatusCode, res.Header, strings.TrimSuffix(string(text), "\n")}
 }
 
@@ -91,7 +94,7 @@ func (w *web) open(version string, fields ...string) string {
 
 func TestHTTPClient(t *testing.T) {
 	for name, option := range map[string]client.ClientOption{
-		"2026-07-28": client.WithProtocolVersion(mcpgo.ProtocolVersion20260728), "2025-11-25": client.WithLegacyProtocolOnly(),
+		"2026-07-28": client.WithProtocolVersion(mcpgo.ProtocolVersion20260728), "2025-11-25": client.WithProtocolVersion(mcpgo.ProtocolVersion20251125),
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWeb(t, mcp.Options{})
@@ -189,7 +192,8 @@ func TestHTTPAnswers(t *testing.T) {
 		"modern, unknown tool": {"POST", modernCall("1", canary, "{}"), []string{v, "Mcp-Method: tools/call", "Mcp-Name: " + canary}, 400, `"unknown tool`},
 		"modern, future": {
 			"POST", strings.ReplaceAll(modernCall("1", "echo", "{}"), "2026-07-28", "2030-01-01"),
-			[]string{"Mcp-Protocol-Version: 2030-01-01", "Mcp-Method: tools/call", "Mcp-Name: echo"}, 400,
+			[]string{"Mcp-Protocol-Version: 2030-01-01", "Mcp-Method: tools/call", "Mcp-Name: echo"},
+			400,
 			`{"code":-32022,"message":"unsupported protocol version","data":{"supported":["2026-07-28","2025-11-25","2025-06-18","2025-03-26","2024-11-05"],"requested":"2030-01-01"}}`,
 		},
 		"modern, initialize": {"POST", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{` + modernMeta + `}}`, []string{v, "Mcp-Method: initialize"}, 404, `"method not found"`},
@@ -382,7 +386,7 @@ func TestHTTPPanic(t *testing.T) {
 	}
 	h = d.HTTPHandler(func(*http.Request) (identity.Principal, bool) { panic(http.ErrAbortHandler) })
 	defer func() {
-		if recover() != http.ErrAbortHandler {
+		if err, _ := recover().(error); !errors.Is(err, http.ErrAbortHandler) {
 			t.Error("net/http did not get its own panic")
 		}
 	}()

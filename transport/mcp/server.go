@@ -2,6 +2,7 @@ package mcp
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -70,12 +71,13 @@ A handle is worthless anywhere else: do not put it into curl, code, files or env
 // number of stdio connections and HTTP handlers may share one.
 type Server struct {
 	Options
-	core *server.MCPServer
+	core  *server.MCPServer
+	tools map[string]tools.Tool
 }
 
 // NewServer returns a Server that offers list.
 func NewServer(list []tools.Tool, opts *Options) *Server {
-	s := &Server{Options: opts.withDefaults()}
+	s := &Server{Options: opts.withDefaults(), tools: make(map[string]tools.Tool, len(list))}
 	hooks := &server.Hooks{}
 	hooks.AddAfterInitialize(initialized)
 	s.core = server.NewMCPServer("coatcheck", s.Version,
@@ -86,6 +88,7 @@ func NewServer(list []tools.Tool, opts *Options) *Server {
 	)
 	entries := make([]server.ServerTool, 0, len(list))
 	for _, t := range list {
+		s.tools[t.Name] = t
 		entries = append(entries, server.ServerTool{Tool: described(t), Handler: s.handler(t)})
 	}
 	s.core.AddTools(entries...)
@@ -98,10 +101,10 @@ func described(t tools.Tool) mcp.Tool {
 	m.Title = t.Title
 	m.Annotations = mcp.ToolAnnotation{
 		Title:           t.Title,
-		ReadOnlyHint:    mcp.ToBoolPtr(t.Hints.ReadOnly),
-		DestructiveHint: mcp.ToBoolPtr(t.Hints.Destructive),
-		IdempotentHint:  mcp.ToBoolPtr(t.Hints.Idempotent),
-		OpenWorldHint:   mcp.ToBoolPtr(t.Hints.OpenWorld),
+		ReadOnlyHint:    new(t.Hints.ReadOnly),
+		DestructiveHint: new(t.Hints.Destructive),
+		IdempotentHint:  new(t.Hints.Idempotent),
+		OpenWorldHint:   new(t.Hints.OpenWorld),
 	}
 	return m
 }
@@ -113,43 +116,42 @@ func withPrincipal(ctx context.Context, who identity.Principal) context.Context 
 	return context.WithValue(ctx, principalKey{}, who)
 }
 
-// handler runs one tool. It never returns a Go error: mcp-go would send its text.
+// handler is a tool as mcp-go calls it. It never returns a Go error: mcp-go
+// would send its text.
 func (s *Server) handler(t tools.Tool) server.ToolHandlerFunc {
-	return func(ctx context.Context, request mcp.CallToolRequest) (result *mcp.CallToolResult, _ error) {
-		defer func() {
-			if v := recover(); v != nil {
-				failure := tools.Broken()
-				s.panicked(ctx, failure.Reference, t.Name, v)
-				result = failureResult(failure)
-			}
-		}()
-		who, ok := ctx.Value(principalKey{}).(identity.Principal)
-		if !ok {
-			panic("no principal in the context")
-		}
+	return func(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		who, _ := ctx.Value(principalKey{}).(identity.Principal)
 		if who.Client == "" {
 			who.Client = clientOf(ctx)
 		}
-		got := t.Call(ctx, who, request.Params.RawArguments)
-		if got.Failure == nil {
-			return &mcp.CallToolResult{
-				Content:           []mcp.Content{mcp.TextContent{Type: mcp.ContentTypeText, Text: got.Text}},
-				StructuredContent: got.Structured,
-			}, nil
+		got := s.call(ctx, t, who, request.Params.RawArguments)
+		if got.Failure != nil {
+			return &mcp.CallToolResult{Content: content(got.Failure.JSON()), IsError: true}, nil
 		}
-		if got.Cause != nil {
-			s.Log.ErrorContext(ctx, "tool failed", slog.String("tool", t.Name),
-				slog.String("reference", got.Failure.Reference), slog.String("cause", kinds(got.Cause)))
-		}
-		return failureResult(got.Failure), nil
+		return &mcp.CallToolResult{Content: content(got.Text), StructuredContent: got.Structured}, nil
 	}
 }
 
-func failureResult(f *tools.Failure) *mcp.CallToolResult {
-	return &mcp.CallToolResult{
-		Content: []mcp.Content{mcp.TextContent{Type: mcp.ContentTypeText, Text: f.JSON()}},
-		IsError: true,
+func content(s string) []mcp.Content {
+	return []mcp.Content{mcp.TextContent{Type: mcp.ContentTypeText, Text: s}}
+}
+
+// call runs one tool. Panics and faults become failures with a reference.
+func (s *Server) call(ctx context.Context, t tools.Tool, who identity.Principal, args json.RawMessage) (got tools.Result) {
+	defer func() {
+		if v := recover(); v != nil {
+			got = tools.Result{Failure: tools.Broken()}
+			s.panicked(ctx, got.Failure.Reference, t.Name, v)
+		}
+	}()
+	if who.Kind == "" {
+		panic("no principal")
 	}
+	if got = t.Call(ctx, who, args); got.Cause != nil {
+		s.Log.ErrorContext(ctx, "tool failed", slog.String("tool", t.Name),
+			slog.String("reference", got.Failure.Reference), slog.String("cause", kinds(got.Cause)))
+	}
+	return got
 }
 
 // panicked logs where and with what type of value, not with which value.
@@ -162,14 +164,16 @@ func (s *Server) panicked(ctx context.Context, reference, where string, v any) {
 // anything and is not for the log.
 func kinds(err error) string {
 	text := fmt.Sprintf("%T", err)
+	var inside []error
 	switch e := err.(type) { //nolint:errorlint // the tree itself is wanted
 	case interface{ Unwrap() error }:
-		if inner := e.Unwrap(); inner != nil {
-			text += " > " + kinds(inner)
-		}
+		inside = []error{e.Unwrap()}
 	case interface{ Unwrap() []error }:
-		for _, inner := range e.Unwrap() {
-			text += " > " + kinds(inner)
+		inside = e.Unwrap()
+	}
+	for _, err := range inside {
+		if err != nil {
+			text = text + " > " + kinds(err)
 		}
 	}
 	return text

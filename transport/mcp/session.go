@@ -12,6 +12,7 @@ type session struct {
 	id            string
 	ready         atomic.Bool
 	info          atomic.Pointer[mcp.Implementation]
+	label         atomic.Pointer[string] // of info
 	capabilities  atomic.Pointer[mcp.ClientCapabilities]
 	version       atomic.Pointer[string]
 	notifications chan mcp.JSONRPCNotification
@@ -44,7 +45,11 @@ func (s *session) NotificationChannel() chan<- mcp.JSONRPCNotification { return 
 func (s *session) GetClientInfo() mcp.Implementation { return load(&s.info) }
 
 // SetClientInfo keeps what the client calls itself.
-func (s *session) SetClientInfo(i mcp.Implementation) { s.info.Store(&i) }
+func (s *session) SetClientInfo(i mcp.Implementation) {
+	text := label(i)
+	s.info.Store(&i)
+	s.label.Store(&text)
+}
 
 // GetClientCapabilities returns what the client says it can do.
 func (s *session) GetClientCapabilities() mcp.ClientCapabilities { return load(&s.capabilities) }

@@ -25,7 +25,7 @@ type httpSession struct {
 	owner   string // identity.Principal.ID of who opened it
 	version string // the revision that initialize agreed on
 	client  string // label
-	calls   *calls // for cancelling only
+	calls   *inflight
 	used    time.Time
 }
 
@@ -53,7 +53,7 @@ func (t *sessions) open(owner, version, client string) (id string) {
 	if count >= t.most {
 		delete(t.byID, oldest.id)
 	}
-	s := &httpSession{id: rand.Text(), owner: owner, version: version, client: client, calls: newCalls(1), used: now}
+	s := &httpSession{id: rand.Text(), owner: owner, version: version, client: client, calls: newInflight(), used: now}
 	t.byID[s.id] = s
 	return s.id
 }

@@ -32,19 +32,19 @@ func (s *Server) ServeStdio(ctx context.Context, who identity.Principal, in io.R
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	c := &connection{
-		Server: s, out: newWriter(out), calls: newCalls(s.MaxCalls),
+		Server: s, who: who, out: newWriter(out), calls: newInflight(), pool: newPool(s.MaxCalls),
 		session: newSession("stdio-" + rand.Text()),
 	}
-	c.ctx = s.core.WithContext(withPrincipal(work, who), c.session)
+	work = s.core.WithContext(withPrincipal(work, who), c.session)
 
 	finished := make(chan error, 1)
-	go func() { finished <- c.read(newLines(in, s.MaxMessageBytes)) }()
+	go func() { finished <- c.read(work, newLines(in, s.MaxMessageBytes)) }()
 	var err error
 	select {
 	case err = <-finished:
 	case <-ctx.Done():
 	}
-	c.calls.close()
+	c.pool.close()
 	if drained := c.drain(ctx, stop); err == nil {
 		err = drained
 	}
@@ -54,10 +54,10 @@ func (s *Server) ServeStdio(ctx context.Context, who identity.Principal, in io.R
 // connection is one client on stdio.
 type connection struct {
 	*Server
-	//nolint:containedctx // lives as long as the connection does
-	ctx     context.Context
+	who     identity.Principal
 	out     *writer
-	calls   *calls
+	calls   *inflight
+	pool    *pool
 	session *session
 }
 
@@ -66,7 +66,7 @@ type connection struct {
 func (c *connection) drain(ctx context.Context, stop func()) error {
 	quiet := make(chan error, 1)
 	go func() {
-		c.calls.wait()
+		c.pool.wait()
 		quiet <- c.out.flush()
 	}()
 	select {
@@ -88,7 +88,7 @@ func (c *connection) drain(ctx context.Context, stop func()) error {
 
 // read takes in messages until there are no more. Calls run beside it; all else
 // is answered here, in order.
-func (c *connection) read(from *lines) error {
+func (c *connection) read(ctx context.Context, from *lines) error {
 	for {
 		line, err := from.next()
 		switch {
@@ -103,7 +103,7 @@ func (c *connection) read(from *lines) error {
 			continue
 		default:
 			if err = c.out.broken(); err == nil {
-				err = c.take(line)
+				err = c.take(ctx, line)
 			}
 		}
 		if errors.Is(err, errClosing) {
@@ -119,7 +119,7 @@ func (c *connection) read(from *lines) error {
 var errClosing = errors.New("no more messages are taken")
 
 // take deals with one message, or sees that it is dealt with.
-func (c *connection) take(line []byte) error {
+func (c *connection) take(ctx context.Context, line []byte) error {
 	m, bad := envelope.Check(line)
 	switch {
 	case bad != nil:
@@ -127,18 +127,18 @@ func (c *connection) take(line []byte) error {
 	case m.Kind == envelope.Response:
 		return nil // we ask nothing
 	case m.Kind == envelope.Batch:
-		return c.beside(line, func() { c.batch(line) })
+		return c.beside(line, func() { c.batch(ctx, line) })
 	case m.Kind == envelope.Request && slow(m):
-		ctx, one, ok := c.calls.start(c.ctx, m.ID)
+		ctx, one, ok := c.calls.start(ctx, m.ID)
 		if !ok {
 			return c.send(rpcError(m.ID, envelope.InvalidRequest, "a request with this id is not yet answered"))
 		}
 		return c.beside(line, func() { c.run(ctx, one, m, line) })
 	case m.Kind == envelope.Notification:
-		c.notified(m, line)
+		c.notified(ctx, m, line)
 		return nil
 	default:
-		return c.respond(c.handle(c.ctx, m, line))
+		return c.respond(c.handle(ctx, m, line))
 	}
 }
 
@@ -149,44 +149,57 @@ func slow(m envelope.Message) bool {
 
 // notified acts on a notification. Cancellations are our own: mcp-go tells calls
 // apart by the text of the id, so that 1 and "1" are one to it.
-func (c *connection) notified(m envelope.Message, line []byte) {
+func (c *connection) notified(ctx context.Context, m envelope.Message, line []byte) {
 	if string(m.Method) == string(mcp.MethodNotificationCancelled) {
 		c.calls.cancel(m.RequestID)
 		return
 	}
-	c.handle(c.ctx, m, line)
+	c.handle(ctx, m, line)
 }
 
-// beside runs fn in a goroutine once there is room for one more message.
+// beside has fn run once there is room for one more message.
 func (c *connection) beside(line []byte, fn func()) error {
-	if !c.calls.take(len(line)) {
+	if !c.pool.do(len(line), fn) {
 		return errClosing
 	}
-	go func() {
-		defer c.calls.release(len(line))
-		c.calls.running <- struct{}{}
-		defer func() { <-c.calls.running }()
-		fn()
-	}()
 	return nil
 }
 
 // run makes one call and sends its answer, unless the client no longer wants it.
+//
+// A tools/call of the older revisions goes straight to its tool. mcp-go decodes
+// such a message five times and encodes the answer three times, which together
+// cost more than the tool; a test holds the two ways to the same answer.
 func (c *connection) run(ctx context.Context, one *call, m envelope.Message, line []byte) {
-	var answer mcp.JSONRPCMessage = rpcError(m.ID, mcp.REQUEST_INTERRUPTED, "the server is stopping")
-	if ctx.Err() == nil {
+	tool, known := c.tools[string(m.Tool)]
+	var direct []byte
+	var answer mcp.JSONRPCMessage
+	switch {
+	case ctx.Err() != nil:
+		answer = rpcError(m.ID, mcp.REQUEST_INTERRUPTED, "the server is stopping")
+	case known && string(m.Method) == string(mcp.MethodToolsCall) && m.Plain:
+		who := c.who
+		if who.Client == "" {
+			who.Client = load(&c.session.label)
+		}
+		direct = appendResult(make([]byte, 0, 2048), m.ID, c.call(ctx, tool, who, m.Arguments))
+	default:
 		answer = c.handle(ctx, m, line)
 	}
-	if wanted := c.calls.finish(m.ID, one); wanted {
-		c.failed(c.respond(answer))
+	switch wanted := c.calls.finish(m.ID, one); {
+	case !wanted:
+	case direct != nil:
+		c.failed(ctx, c.out.send(direct))
+	default:
+		c.failed(ctx, c.respond(answer))
 	}
 }
 
 // failed logs that an answer could not be sent. Reading ends with the next
 // message, by the same error.
-func (c *connection) failed(err error) {
+func (c *connection) failed(ctx context.Context, err error) {
 	if err != nil {
-		c.Log.WarnContext(c.ctx, "answer not sent", slog.String("cause", kinds(err)))
+		c.Log.WarnContext(ctx, "answer not sent", slog.String("cause", kinds(err)))
 	}
 }
 

@@ -21,6 +21,7 @@ type checker struct {
 	found           Message
 	version         []byte // jsonrpc as written
 	misspelt        bool
+	special         bool // params hold more than name, arguments and an ordinary _meta
 	result, errored bool
 }
 
@@ -156,7 +157,7 @@ func (c *checker) object(depth int, of level) {
 			c.param(n, depth)
 		case metaLevel:
 			c.meta(n, depth)
-		default:
+		case other:
 			c.value(depth)
 		}
 		if c.next('}') {

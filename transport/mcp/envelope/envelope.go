@@ -35,8 +35,12 @@ type Message struct {
 	Method    []byte // without quotes; only plain characters
 	Params    []byte // the object as written; nil when there is none
 	Tool      []byte // params.name without quotes, when it needs no escapes
+	Arguments []byte // params.arguments as written
 	RequestID []byte // params.requestId as written
-	Version   []byte // params._meta["io.modelcontextprotocol/protocolVersion"] without quotes
+	// Plain reports that params hold nothing but name, arguments and a _meta that
+	// names no revision: a tools/call that needs no more than its tool.
+	Plain   bool
+	Version []byte // params._meta["io.modelcontextprotocol/protocolVersion"] without quotes
 }
 
 // Error is a message that did not pass. Text is fixed for each rule.
@@ -120,7 +124,7 @@ func (c *checker) classify() (Message, *Error) {
 	case m.Params != nil && m.Params[0] != '{':
 		return invalid("params is not an object")
 	}
-	m.Kind, m.Method = Request, m.Method[1:len(m.Method)-1]
+	m.Kind, m.Method, m.Plain = Request, m.Method[1:len(m.Method)-1], !c.special
 	if m.ID == nil {
 		m.Kind = Notification
 	}

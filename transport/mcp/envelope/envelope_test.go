@@ -9,33 +9,41 @@ import (
 )
 
 func TestCheckFindsParts(t *testing.T) {
-	tests := map[string]struct {
-		text string
-		want string // kind id method params tool requestId version
-	}{
+	tests := map[string]struct{ text, want string }{
 		"request": {
 			`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"get_secret","arguments":{"a":[1,{}]}}}`,
-			`0 7 tools/call {"name":"get_secret","arguments":{"a":[1,{}]}} get_secret  `,
+			`request id 7 method tools/call tool get_secret arguments {"a":[1,{}]} plain`,
 		},
-		"text id, blanks": {" {\"id\" : \"a\" ,\r\n\t\"method\":\"ping\",\"jsonrpc\":\"2.0\"} ", `0 "a" ping    `},
-		"negative id":     {`{"jsonrpc":"2.0","id":-9007199254740992,"method":"ping"}`, `0 -9007199254740992 ping    `},
+		"progress": {
+			`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"_meta":{"progressToken":1},"name":"a"}}`,
+			`request id 7 method tools/call tool a plain`,
+		},
+		"task":            {`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"a","task":{}}}`, `request id 7 method tools/call tool a`},
+		"escaped tool":    {`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"\u0061"}}`, `request id 7 method tools/call plain`},
+		"odd meta":        {`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"a","_meta":[]}}`, `request id 7 method tools/call tool a`},
+		"text id, blanks": {" {\"id\" : \"a\" ,\r\n\t\"method\":\"ping\",\"jsonrpc\":\"2.0\"} ", `request id "a" method ping plain`},
+		"negative id":     {`{"jsonrpc":"2.0","id":-9007199254740992,"method":"ping"}`, `request id -9007199254740992 method ping plain`},
 		"notification": {
 			`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"x"}}`,
-			`1  notifications/cancelled {"requestId":"x"}  "x" `,
+			`notification method notifications/cancelled cancels "x"`,
 		},
 		"modern": {
-			`{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{"_meta":{"io.modelcontextprotocol\/protocolVersion":"2026-07-28"}}}`,
-			`0 1 server/discover {"_meta":{"io.modelcontextprotocol\/protocolVersion":"2026-07-28"}}   2026-07-28`,
+			`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"io.modelcontextprotocol\/protocolVersion":"2026-07-28"}}}`,
+			`request id 1 method tools/call revision 2026-07-28`,
 		},
-		"result":        {`{"jsonrpc":"2.0","id":1,"result":{}}`, `2 1     `},
-		"error":         {`{"jsonrpc":"2.0","id":null,"error":{}}`, `2 null     `},
-		"batch":         {`[{"jsonrpc":"2.0","id":1,"method":"ping"},3]`, `3      `},
-		"case is free":  {`{"jsonrpc":"2.0","id":1,"method":"a","params":{"arguments":{"A":1,"a":2,"ſ":3},"other":4}}`, `0 1 a {"arguments":{"A":1,"a":2,"ſ":3},"other":4}   `},
-		"extra members": {`{"jsonrpc":"2.0","id":1,"method":"a","x":{"x":{"x":1}}}`, `0 1 a    `},
-		"pair":          {`{"jsonrpc":"2.0","id":1,"method":"a","x":"\ud83d\ude00\u00e9é😀"}`, `0 1 a    `},
-		"numbers":       {`{"jsonrpc":"2.0","id":1,"method":"a","x":[0,-0,1.5e3,-2E-3,1e308,0.0]}`, `0 1 a    `},
-		"deep":          {nested(64), `0 1 a    `},
-		"many members":  {wide(256), `0 1 a    `},
+		"odd revision": {
+			`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-\u0032\u0038"}}}`,
+			`request id 1 method tools/call`,
+		},
+		"result":        {`{"jsonrpc":"2.0","id":1,"result":{}}`, `response id 1`},
+		"error":         {`{"jsonrpc":"2.0","id":null,"error":{}}`, `response id null`},
+		"batch":         {`[{"jsonrpc":"2.0","id":1,"method":"ping"},3]`, `batch`},
+		"case is free":  {`{"jsonrpc":"2.0","id":1,"method":"a","params":{"arguments":{"A":1,"a":2,"ſ":3},"_meta":{"A":1,"a":2}}}`, `request id 1 method a arguments {"A":1,"a":2,"ſ":3} plain`},
+		"extra members": {`{"jsonrpc":"2.0","id":1,"method":"a","x":{"x":{"x":1}}}`, `request id 1 method a plain`},
+		"pair":          {`{"jsonrpc":"2.0","id":1,"method":"a","x":"\ud83d\ude00\u00e9é😀"}`, `request id 1 method a plain`},
+		"numbers":       {`{"jsonrpc":"2.0","id":1,"method":"a","x":[0,-0,1.5e3,-2E-3,1e308,0.0]}`, `request id 1 method a plain`},
+		"deep":          {nested(64), `request id 1 method a plain`},
+		"many members":  {wide(256), `request id 1 method a plain`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -43,12 +51,28 @@ func TestCheckFindsParts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := fmt.Sprintf("%d %s %s %s %s %s %s", m.Kind, m.ID, m.Method, m.Params, m.Tool, m.RequestID, m.Version)
-			if got != test.want {
+			if got := describe(m); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})
 	}
+}
+
+// describe names what was found; params are told by their parts.
+func describe(m envelope.Message) string {
+	out := []string{[]string{"request", "notification", "response", "batch"}[m.Kind]}
+	for _, part := range []struct {
+		name string
+		text []byte
+	}{{"id", m.ID}, {"method", m.Method}, {"tool", m.Tool}, {"arguments", m.Arguments}, {"cancels", m.RequestID}, {"revision", m.Version}} {
+		if part.text != nil {
+			out = append(out, part.name, string(part.text))
+		}
+	}
+	if m.Plain {
+		out = append(out, "plain")
+	}
+	return strings.Join(out, " ")
 }
 
 // nested is a message of depth levels.

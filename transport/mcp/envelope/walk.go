@@ -41,11 +41,16 @@ func (c *checker) param(n name, depth int) {
 	}
 	c.value(depth)
 	switch string(n) {
+	case "_meta":
+		c.special = true
 	case "name":
 		c.found.Tool = plain(c.written(start))
+	case "arguments":
+		c.found.Arguments = c.written(start)
 	case "requestId":
-		c.found.RequestID = c.written(start)
+		c.special, c.found.RequestID = true, c.written(start)
 	default:
+		c.special = true
 		c.spelled(n, paramNames[:])
 	}
 }
@@ -55,7 +60,7 @@ func (c *checker) meta(n name, depth int) {
 	start := c.at
 	c.value(depth)
 	if string(n) == metaVersion {
-		c.found.Version = plain(c.written(start))
+		c.special, c.found.Version = true, plain(c.written(start))
 	}
 }
 
