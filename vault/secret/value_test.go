@@ -37,7 +37,7 @@ func leaks(s string) bool {
 		hex.EncodeToString([]byte(canary)),
 		strings.ToUpper(hex.EncodeToString([]byte(canary))),
 		base64.StdEncoding.EncodeToString([]byte(canary)),
-		strings.Trim(fmt.Sprint([]byte(canary)), "[]"),
+		strings.Trim(fmt.Sprint([]byte(canary)), "[]"), //nolint:staticcheck // the form is the point
 		strings.Trim(fmt.Sprintf("%#v", []byte(canary)), "[]byte{}"),
 	} {
 		if strings.Contains(s, form) {

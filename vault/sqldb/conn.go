@@ -61,19 +61,17 @@ func (c *conn) begin(statement string) error {
 // rollback ends a transaction; it fails only where SQLite has ended it already.
 func (c *conn) rollback() { _, _ = c.exec("ROLLBACK") }
 
-// uncancelled is the context of every statement: a transaction is short and
-// ends whole.
-var uncancelled = context.Background()
-
 // acquire returns the statement, prepared once a connection; a second time
 // when its rows are being read.
+//
+//nolint:contextcheck,nolintlint // a transaction is short and ends whole; tells contextcheck about the callers
 func (c *conn) acquire(query string) (*stmt, error) {
 	s, ok := c.stmts[query]
 	if ok && !s.busy {
 		s.busy = true
 		return s, nil
 	}
-	prepared, err := c.driver.(driver.ConnPrepareContext).PrepareContext(uncancelled, query)
+	prepared, err := c.driver.(driver.ConnPrepareContext).PrepareContext(context.Background(), query)
 	if err != nil {
 		return nil, c.check(err)
 	}
@@ -114,6 +112,8 @@ func (c *conn) bind(args []any) ([]driver.NamedValue, error) {
 }
 
 // exec runs a statement and returns how many rows it changed.
+//
+//nolint:contextcheck,nolintlint // a transaction is short and ends whole; tells contextcheck about the callers
 func (c *conn) exec(query string, args ...any) (changed int64, err error) {
 	s, err := c.acquire(query)
 	if err != nil {
@@ -124,7 +124,7 @@ func (c *conn) exec(query string, args ...any) (changed int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	r, err := s.driver.ExecContext(uncancelled, bound)
+	r, err := s.driver.ExecContext(context.Background(), bound)
 	if err != nil {
 		return 0, c.check(err)
 	}
@@ -133,6 +133,8 @@ func (c *conn) exec(query string, args ...any) (changed int64, err error) {
 }
 
 // query calls each for every row until it returns an error.
+//
+//nolint:contextcheck,nolintlint // a transaction is short and ends whole; tells contextcheck about the callers
 func (c *conn) query(query string, args []any, each func(columns []driver.Value) error) (err error) {
 	s, err := c.acquire(query)
 	if err != nil {
@@ -143,7 +145,7 @@ func (c *conn) query(query string, args []any, each func(columns []driver.Value)
 	if err != nil {
 		return err
 	}
-	rows, err := s.driver.QueryContext(uncancelled, bound)
+	rows, err := s.driver.QueryContext(context.Background(), bound)
 	if err != nil {
 		return c.check(err)
 	}

@@ -146,8 +146,8 @@ func TestCloseWaits(t *testing.T) {
 		t.Fatalf("update while closing: %v", err)
 	}
 	select {
-	case <-closed:
-		t.Fatal("closed under a running view and update")
+	case err := <-closed:
+		t.Fatalf("closed under a running view and update: %v", err)
 	default:
 	}
 	close(release)
