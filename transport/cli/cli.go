@@ -34,9 +34,12 @@ type Streams struct {
 // Main runs one command line (without the program's name) and returns its exit
 // code. It returns early when ctx ends.
 func Main(ctx context.Context, std Streams, args []string, getenv func(string) string) int {
-	a := &app{Streams: std, getenv: getenv, now: time.Now, args: args}
+	return (&app{Streams: std, getenv: getenv, now: time.Now, args: args}).main(ctx)
+}
+
+func (a *app) main(ctx context.Context) int {
 	root := a.root()
-	root.SetArgs(args)
+	root.SetArgs(a.args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK

@@ -18,6 +18,8 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/policy/redeem"
+	"github.com/coatcheck-dev/coatcheck/transport/connect"
+	"github.com/coatcheck-dev/coatcheck/transport/connect/jsonc"
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
 
@@ -52,7 +54,7 @@ func ExitCodes() []ExitCode {
 		{exitConflict, "it exists already, or a secret and a namespace would share a path"},
 		{exitKey, "the key is missing or wrong, or a file is open to others"},
 		{exitStorage, "the storage refuses: read-only, full, busy, damaged or written by a newer version"},
-		{exitPolicy, "the policy or the configuration has an error"},
+		{exitPolicy, "the policy, the configuration or a client's configuration has an error"},
 		{exitTampered, "the audit log was changed"},
 	}
 }
@@ -86,6 +88,10 @@ var exitTable = []struct {
 	{syscall.EROFS, exitStorage, "Nothing was changed. The home is on a read-only disk."},
 	{syscall.ENOSPC, exitStorage, "Free some room and try again."},
 	{fs.ErrPermission, exitStorage, "Check who may write to the home."},
+	{connect.ErrUnknownClient, exitUsage, ""},
+	{connect.ErrPasses, exitUsage, ""},
+	{connect.ErrChanged, exitConflict, "Nothing was changed. Try again."},
+	{connect.ErrReadOnly, exitStorage, "Nothing was changed. Make the file writable, or use --print and put the entry in yourself."},
 	{context.Canceled, exitFailed, ""},
 }
 
@@ -112,6 +118,7 @@ func judge(err error) (code int, next string) {
 		denied   *broker.Denied
 		refusal  *redeem.Refusal
 		syntax   *policy.SyntaxError
+		client   *jsonc.SyntaxError
 		config   configError
 		tampered *audit.TamperError
 	)
@@ -126,6 +133,8 @@ func judge(err error) (code int, next string) {
 		return exitRefused, refusal.Next
 	case errors.As(err, &syntax):
 		return exitPolicy, ""
+	case errors.As(err, &client):
+		return exitPolicy, "Repair the file, or use --print and put the entry in yourself."
 	case errors.As(err, &tampered):
 		return exitTampered, "Keep a copy of the home as it is now, and compare it with a backup."
 	case errors.As(err, &config):

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	_ "modernc.org/sqlite" // scripts damage databases
@@ -26,13 +27,17 @@ import (
 )
 
 // TestMain puts the command on the PATH of scripts, with real streams, as
-// main.go starts it.
+// main.go starts it. LATER in its environment is how far its clock is ahead.
 func TestMain(m *testing.M) {
 	commands := map[string]func(){
 		"coatcheck": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 			context.AfterFunc(ctx, stop)
-			os.Exit(cli.Main(ctx, cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, os.Args[1:], os.Getenv))
+			std := cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
+			if later, err := time.ParseDuration(os.Getenv("LATER")); err == nil {
+				os.Exit(cli.MainAt(ctx, std, os.Args[1:], os.Getenv, func() time.Time { return time.Now().Add(later) }))
+			}
+			os.Exit(cli.Main(ctx, std, os.Args[1:], os.Getenv))
 		},
 	}
 	addHelpers(commands)
@@ -41,7 +46,8 @@ func TestMain(m *testing.M) {
 
 // TestScript runs the promises of the command line, one to a file. A script
 // starts with an empty folder and a home that does not exist yet. Besides the
-// commands of testscript it has those of scriptCommands.
+// commands of testscript it has those of scriptCommands, and in $control a text
+// with a control character.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true,
@@ -50,6 +56,7 @@ func TestScript(t *testing.T) {
 			env.Values[scriptServers{}] = map[string]*scriptServer{}
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else each program waits a second under the race detector
 			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("control", "a\x1bb")
 			env.Setenv("COATCHECK_HOME", filepath.Join(env.WorkDir, "home"))
 			return os.Chmod(env.WorkDir, 0o700)
 		},

@@ -1,0 +1,19 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// MainAt is [Main] with another clock.
+func MainAt(ctx context.Context, std Streams, args []string, getenv func(string) string, now func() time.Time) int {
+	return (&app{Streams: std, getenv: getenv, now: now, args: args}).main(ctx)
+}
+
+// Root is the tree of commands.
+func Root() *cobra.Command { return (&app{}).root() }
+
+// Judge returns the exit code of an error and what to do next.
+var Judge = judge
