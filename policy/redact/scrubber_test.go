@@ -180,6 +180,14 @@ func TestScope(t *testing.T) {
 	})
 }
 
+// An escape that holds the end of a value and more is masked as a whole.
+func TestEscapeIsNotSplit(t *testing.T) {
+	s := keeping(t, "Ab3Cd4Ef5Gh6\xc3")
+	if got, n := scrub(t, s, `<Ab3Cd4Ef5Gh6\u00e9>`); got != "<"+mask+">" || n != 1 {
+		t.Fatal(got)
+	}
+}
+
 // No guess that is not the whole value makes a difference.
 func TestNoOracle(t *testing.T) {
 	const v = "sk-proj-Ab3Cd4Ef5Gh6"

@@ -99,9 +99,9 @@ func newTable() *table {
 	return t
 }
 
-// standing looks up a. An IPv4 address inside an IPv6 one counts as well.
+// standing looks up a, which is unmapped. An IPv4 address that it leads to
+// counts as well.
 func (t *table) standing(a netip.Addr) standing {
-	a = a.Unmap()
 	if !a.IsValid() || a.Zone() != "" {
 		return forbidden
 	}

@@ -93,6 +93,43 @@ func TestFillRefuses(t *testing.T) {
 	}
 }
 
+func TestUnfitValues(t *testing.T) {
+	h := newHandle(t)
+	header := func(name, value string) redeem.Call {
+		return redeem.Call{URL: base, Headers: []redeem.Field{{Name: name, Value: value}}}
+	}
+	for name, c := range map[string]struct {
+		call      redeem.Call
+		in, value string
+		fits      bool
+	}{
+		"space at the end":     {header("X-Key", h), "header:X-Key", canary + " ", false},
+		"space at the start":   {header("X-Key", h), "header:X-Key", " " + canary, false},
+		"space behind Bearer":  {header("Authorization", "Bearer "+h), "header:Authorization: Bearer {}", " " + canary, true},
+		"line break":           {header("X-Key", h), "header:X-Key", canary + "\n", false},
+		"colon in a user name": {header("Authorization", "Basic "+h+":x"), "basic:{}:x", "a:b", false},
+		"colon in a password":  {header("Authorization", "Basic x:"+h), "basic:x:{}", "a:b", true},
+		"as long as allowed":   {header("X-Key", h), "header:X-Key", strings.Repeat("a", redeem.MaxFillBytes), true},
+		"longer":               {header("X-Key", h), "header:X-Key", strings.Repeat("a", redeem.MaxFillBytes+1), false},
+		"other letters":        {header("X-Key", h), "header:X-Key", "é", false},
+		"the same in a query":  {redeem.Call{URL: base + "?k=" + h}, "query:k", "é\xff", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			values, places := one(h, c.value, destination(t, "api.example.com", c.in))
+			_, err := redeem.Wire(prepare(t, c.call), values, places)
+			if c.fits {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if r := refusal(t, err); r.Code != redeem.CodeValue || strings.Contains(r.Error(), canary) {
+				t.Fatal(r)
+			}
+		})
+	}
+}
+
 // TestBytes puts every byte into every position a caller or a value controls:
 // it is refused, or arrives as the one request that was meant.
 func TestBytes(t *testing.T) {

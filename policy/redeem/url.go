@@ -1,7 +1,6 @@
 package redeem
 
 import (
-	"net/netip"
 	"net/url"
 	"strings"
 	"unicode"
@@ -102,9 +101,6 @@ func splitHost(authority, scheme string) (host string, port int, reason string) 
 	host, err := vault.ParseHost(host)
 	if err != nil {
 		return "", 0, "has a host that is not a plain name or address"
-	}
-	if addr, err := netip.ParseAddr(host); err == nil && addr.Is4In6() {
-		return "", 0, "has an IPv4 address in IPv6 spelling"
 	}
 	return host, port, ""
 }
