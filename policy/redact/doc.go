@@ -21,7 +21,8 @@
 //
 // An escape may cover any of the bytes of a raw, base64 or hexadecimal form
 // (base64 inside JSON, say). Values that overlap are masked together, so that
-// no piece of one is left over.
+// no piece of one is left over. In base64 up to four bits at either end share a
+// character with what stands beside the value; they are masked, not compared.
 //
 // What is not caught: escapes within escapes, compressed text, base32, UTF-16,
 // quoted-printable, hexadecimal of mixed case, a value with line breaks or
