@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/embedded"
 	"github.com/coatcheck-dev/coatcheck/vault/secret"
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
@@ -61,29 +60,3 @@ func (h home) open(tb testing.TB, now func() time.Time) *embedded.Vault {
 }
 
 func text(s string) secret.Value { return secret.New([]byte(s)) }
-
-func BenchmarkDescribeInTx(b *testing.B) {
-	h := newHome(b)
-	v := h.open(b, nil)
-	d, err := vault.ParseDestination("api.openai.com", vault.Bearer)
-	if err != nil {
-		b.Fatal(err)
-	}
-	desc := "the key of the inference project"
-	tags := map[string]string{"team": "inference", "env": "production"}
-	if _, err := v.Put(b.Context(), "production/openai/api-key", vault.Change{Value: text("sk-1"), Destinations: &[]vault.Destination{d}, Description: &desc, Tags: &tags}); err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	err = h.db.View(b.Context(), func(tx *sqldb.Tx) error {
-		for b.Loop() {
-			if _, err := v.InTx(tx).Describe("production/openai/api-key"); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-}
