@@ -120,8 +120,9 @@ func failed(err error) Result {
 	return Result{Failure: Broken(), Cause: err}
 }
 
+// badArguments takes the sentence without its first capital and full stop.
 func badArguments(what string) *Failure {
-	return &Failure{Code: InvalidArgument, Message: what + ".", Next: "Call the tool again with arguments that fit its input schema."}
+	return &Failure{Code: InvalidArgument, Message: strings.ToUpper(what[:1]) + what[1:] + ".", Next: "Call the tool again with arguments that fit its input schema."}
 }
 
 func badArgument(field, rule string) *Failure {
@@ -133,7 +134,7 @@ func badArgument(field, rule string) *Failure {
 func unknownArgument(name string, known []string) *Failure {
 	f := badArguments("there is an argument this tool does not know")
 	if near := nearest(name, known); near != "" {
-		f.Message = "there is an argument this tool does not know; the nearest it knows is " + near + "."
+		f.Message = "There is an argument this tool does not know; the nearest it knows is " + near + "."
 	}
 	f.Next = "Call the tool again with these arguments only: " + strings.Join(known, ", ") + "."
 	return f

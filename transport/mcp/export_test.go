@@ -42,3 +42,18 @@ func ReadLines(in io.Reader, limit int) (out []string, err error) {
 		}
 	}
 }
+
+// Pool is a pool.
+type Pool struct{ p *pool }
+
+// NewPool returns a pool of so many workers.
+func NewPool(most int) Pool { return Pool{newPool(most)} }
+
+// Do is pool.do.
+func (p Pool) Do(size int, run func()) bool { return p.p.do(size, run) }
+
+// Close is pool.close and pool.wait.
+func (p Pool) Close() {
+	p.p.close()
+	p.p.wait()
+}

@@ -160,6 +160,7 @@ func TestHTTPAnswers(t *testing.T) {
 		"two messages":         {"POST", ping + ping, []string{mine}, 400, `"code":-32700`},
 		"mine":                 {"POST", ping, []string{mine}, 200, `{"jsonrpc":"2.0","id":1,"result":{}}`},
 		"no session":           {"POST", ping, nil, 400, "no session"},
+		"initialize unasked":   {"POST", strings.Replace(initialize("2025-11-25", "x"), `"id":0,`, "", 1), nil, 400, "no session"},
 		"invented session":     {"POST", ping, []string{"Mcp-Session-Id: AAAAAAAAAAAAAAAAAAAAAAAAAA"}, 404, "no such session"},
 		"ended session":        {"POST", ping, []string{ended}, 404, "no such session"},
 		"another's session":    {"POST", ping, []string{theirs}, 404, "no such session"},
@@ -234,6 +235,22 @@ func TestHTTPPrincipal(t *testing.T) {
 	}
 	if !slices.Equal(w.seen, want) {
 		t.Errorf("got  %+v\nwant %+v", w.seen, want)
+	}
+}
+
+// TestHTTPNobody: a door that names nobody gets nothing done.
+func TestHTTPNobody(t *testing.T) {
+	d := newDesk(mcp.Options{})
+	h := d.HTTPHandler(func(*http.Request) (identity.Principal, bool) { return identity.Principal{}, true })
+	r := httptest.NewRequestWithContext(t.Context(), "POST", "/mcp", strings.NewReader(modernCall("1", "echo", "{}")))
+	for _, f := range []string{"Content-Type: application/json", "Mcp-Protocol-Version: 2026-07-28", "Mcp-Method: tools/call", "Mcp-Name: echo"} {
+		name, value, _ := strings.Cut(f, ": ")
+		r.Header.Set(name, value)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if !strings.Contains(w.Body.String(), `"isError":true`) || len(d.seen) > 0 {
+		t.Errorf("%s, seen %v", w.Body, d.seen)
 	}
 }
 

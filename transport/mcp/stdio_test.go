@@ -341,10 +341,18 @@ func TestBrokenStreams(t *testing.T) {
 	_ = out.CloseWithError(broken)
 	done := make(chan error, 1)
 	go func() { done <- d.ServeStdio(t.Context(), one, in, outWrite) }()
-	_, _ = io.WriteString(inWrite, `{"jsonrpc":"2.0","id":1,"method":"ping"}`+"\n")
+	// Calls learn it beside the reading, which ends with a message after that.
+	go func() {
+		for {
+			if _, err := io.WriteString(inWrite, toolCall("1", "echo", `{}`)+"\n"); err != nil {
+				return
+			}
+		}
+	}()
 	if err := <-done; !errors.Is(err, broken) {
 		t.Errorf("writing: %v", err)
 	}
+	_ = in.Close()
 }
 
 type errReader struct{ err error }

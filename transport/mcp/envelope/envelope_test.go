@@ -117,6 +117,7 @@ func TestCheckRefuses(t *testing.T) {
 		"lone high surrogate":  {request(`"x":"\ud800"`), parse, ""},
 		"high without low":     {request(`"x":"\ud800\u0041"`), parse, ""},
 		"lone low surrogate":   {request(`"x":"\udc00"`), parse, ""},
+		"two low surrogates":   {request(`"x":"\udc00\udc00"`), parse, ""},
 		"bad escape":           {request(`"x":"\x41"`), parse, ""},
 		"bad hex":              {request(`"x":"\u00g0"`), parse, ""},
 		"huge number":          {request(`"x":1e999`), parse, ""},
