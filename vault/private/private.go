@@ -17,73 +17,125 @@ import (
 )
 
 // WriteFile replaces path by a file of mode 0600 with the given content, all
-// or nothing: it writes beside it, syncs, renames and syncs the folder.
-func WriteFile(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
+// or nothing: it writes beside it, syncs, renames and syncs the folder. A kill
+// may leave the file beside it, which nothing reads.
+func WriteFile(path string, data []byte) error {
+	next, err := beside(path, data)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	if _, err = f.Write(data); err == nil {
+	if err := os.Rename(next, path); err != nil {
+		return errors.Join(err, os.Remove(next))
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// beside writes data to a new file of mode 0600 in the folder of path, named
+// ".NAME-" and a random number, and syncs it.
+func beside(path string, data []byte) (string, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
+	if err != nil {
+		return "", err
+	}
+	if err := fill(f, data); err != nil {
+		return "", errors.Join(err, os.Remove(f.Name()))
+	}
+	return f.Name(), nil
+}
+
+// fill writes, syncs and closes f.
+func fill(f *os.File, data []byte) error {
+	_, err := f.Write(data)
+	if err == nil {
 		err = f.Sync()
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	return errors.Join(err, f.Close())
+}
+
+// checkKind accepts a folder or a regular file.
+func checkKind(path string, info os.FileInfo, dir bool) error {
+	switch {
+	case dir && !info.IsDir():
+		return fmt.Errorf("%s is not a folder", path)
+	case !dir && !info.Mode().IsRegular():
+		return fmt.Errorf("%s is not a regular file", path)
+	}
+	return nil
+}
+
+// CreateFile is [WriteFile] for a file that must not exist yet; when it does,
+// it is left alone and the error is [fs.ErrExist]. Of several callers at the
+// same time one makes the file, and nobody sees a part of it. It writes beside
+// it, syncs, links that to path, removes the first name and syncs the folder.
+//
+// Where the file system has no hard links (FAT, some network shares), the file
+// is made under its own name: still by one caller only, but a kill may leave a
+// part of it. A rename was rejected there, since it would replace the file that
+// another caller has just made and already uses.
+func CreateFile(path string, data []byte) error {
+	next, err := beside(path, data)
+	if err != nil {
 		return err
 	}
-	if err = os.Rename(f.Name(), path); err != nil {
+	err = os.Link(next, path)
+	if e := os.Remove(next); e != nil {
+		return errors.Join(err, e)
+	}
+	if linkless(err) {
+		err = createInPlace(path, data)
+	}
+	if err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
 }
 
-func kind(dir bool) string {
-	if dir {
-		return "folder"
-	}
-	return "regular file"
-}
-
-// CreateFile is [WriteFile] for a file that must not exist yet; when it does,
-// it is left alone and the error is [fs.ErrExist].
-func CreateFile(path string, data []byte) error {
+// createInPlace is what CreateFile does without links.
+func createInPlace(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the caller names the file
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err := fill(f, data); err != nil {
 		return errors.Join(err, os.Remove(path))
 	}
-	return syncDir(filepath.Dir(path))
+	return nil
 }
 
 // ReadFile reads a file of at most limit bytes that [CheckFile] accepts. What
 // is read is what was checked, also when the path changes in between.
 func ReadFile(path string, limit int) ([]byte, error) {
-	if err := CheckFile(path); err != nil { // first, because opening a pipe would block
-		return nil, err
-	}
-	f, err := os.Open(path) //nolint:gosec // the caller names the file
+	f, err := open(path, private)
 	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	if err := checkOpen(f); err != nil {
 		return nil, err
 	}
 	data, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
-	if err != nil {
+	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
 	if len(data) > limit {
 		return nil, fmt.Errorf("%s is longer than %d bytes", path, limit)
 	}
 	return data, nil
+}
+
+// OpenOwned opens for reading a file that [CheckOwned] accepts. What is opened
+// is what was checked, also when the path changes in between. The caller closes
+// the file.
+func OpenOwned(path string) (*os.File, error) { return open(path, owned) }
+
+// open opens a file and then checks what it opened. The check by name comes
+// first for its errors, and because opening a device may do something.
+func open(path string, d demand) (*os.File, error) {
+	if err := check(path, false, d); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|noWait, 0) //nolint:gosec // the caller names the file
+	if err != nil {
+		return nil, err
+	}
+	if err := checkOpen(f, d); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }

@@ -3,13 +3,19 @@
 package private_test
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/private"
@@ -173,6 +179,118 @@ func TestCreateFile(t *testing.T) {
 	}
 	if got, err := private.ReadFile(path, 5); err != nil || string(got) != "first" {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// After a process is killed while it writes, the file is whole or not there,
+// and what else is left is in nobody's way.
+func TestCreateFileKilled(t *testing.T) {
+	const size = 16 << 20
+	if path := os.Getenv("CREATE_UNTIL_KILLED"); path != "" {
+		t.Fatal(private.CreateFile(path, make([]byte, size)))
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestCreateFileKilled$") //nolint:gosec // this test
+	cmd.Env = append(os.Environ(), "CREATE_UNTIL_KILLED="+path)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var left []fs.DirEntry
+	for start := time.Now(); len(left) == 0; { // until it has begun
+		var err error
+		if left, err = os.ReadDir(dir); err != nil || time.Since(start) > time.Minute {
+			t.Fatal("nothing begun: ", err)
+		}
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	for _, e := range left {
+		if info, err := os.Stat(filepath.Join(dir, e.Name())); err == nil && info.Mode() != 0o600 {
+			t.Errorf("%s has mode %v", e.Name(), info.Mode())
+		}
+	}
+	if err := private.CreateFile(path, make([]byte, size)); err != nil && !errors.Is(err, fs.ErrExist) {
+		t.Fatal(err)
+	}
+	if got, err := private.ReadFile(path, size); err != nil || len(got) != size {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}
+
+// Of several who create at once one does, and whoever finds the file finds all of it.
+func TestCreateFileAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	var made atomic.Int32
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			content := bytes.Repeat([]byte{'a' + byte(i)}, 1<<20)
+			switch err := private.CreateFile(path, content); {
+			case err == nil:
+				made.Add(1)
+			case !errors.Is(err, fs.ErrExist):
+				t.Error(err)
+			}
+			if got, err := private.ReadFile(path, 1<<20); err != nil || len(got) != 1<<20 || bytes.Count(got, got[:1]) != len(got) {
+				t.Errorf("%d bytes, %v", len(got), err)
+			}
+		})
+	}
+	wg.Wait()
+	if entries, _ := os.ReadDir(filepath.Dir(path)); made.Load() != 1 || len(entries) != 1 {
+		t.Errorf("made %d times: %v", made.Load(), entries)
+	}
+}
+
+// The name changes all the time between a good file and a loose one: what was
+// opened is the good one.
+func TestOpenIsOfWhatWasChecked(t *testing.T) {
+	good, loose := file(t, 0o600), file(t, 0o666)
+	if err := os.WriteFile(loose, []byte("planted"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "link")
+	swap := func(to string) {
+		if err := errors.Join(os.Symlink(to, path+".new"), os.Rename(path+".new", path)); err != nil {
+			t.Error(err)
+		}
+	}
+	swap(good)
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for !stop.Load() {
+			swap(loose)
+			swap(good)
+		}
+	})
+	opened := 0
+	for range 5000 {
+		f, err := private.OpenOwned(path)
+		if err != nil {
+			if !errors.Is(err, vault.ErrLoosePermissions) {
+				t.Error(err)
+			}
+			continue
+		}
+		opened++
+		if got, err := io.ReadAll(f); string(got) != "content" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			break
+		}
+	}
+	stop.Store(true)
+	wg.Wait()
+	if opened == 0 {
+		t.Error("never opened")
 	}
 }
 

@@ -16,48 +16,64 @@ import (
 const writeRights = windows.FILE_WRITE_DATA | windows.FILE_APPEND_DATA | windows.FILE_WRITE_ATTRIBUTES | windows.FILE_WRITE_EA |
 	windows.DELETE | windows.WRITE_DAC | windows.WRITE_OWNER | windows.GENERIC_WRITE | windows.GENERIC_ALL
 
-// anyRight is every right there is.
-const anyRight = ^windows.ACCESS_MASK(0)
+// noWait is of Unix: here, pipes have names of their own.
+const noWait = 0
+
+// demand is what is asked of a file: the rights that nobody else may have.
+type demand windows.ACCESS_MASK
+
+const (
+	private = ^demand(0)
+	owned   = demand(writeRights)
+)
 
 // CheckFile accepts a regular file whose access list gives rights to its owner,
 // SYSTEM and Administrators only, and that belongs to this user or to one of
 // those. Errors: [vault.ErrLoosePermissions], [fs.ErrNotExist].
-func CheckFile(path string) error { return check(path, false, anyRight) }
+func CheckFile(path string) error { return check(path, false, private) }
 
 // CheckDir is [CheckFile] for a folder.
-func CheckDir(path string) error { return check(path, true, anyRight) }
+func CheckDir(path string) error { return check(path, true, private) }
 
 // CheckOwned accepts a file that nobody else can change; others may read it.
-// Configuration and policy are such files.
-func CheckOwned(path string) error { return check(path, false, writeRights) }
+// Configuration and policy are such files. Who goes on to read it wants
+// [OpenOwned].
+func CheckOwned(path string) error { return check(path, false, owned) }
 
-func check(path string, dir bool, forbidden windows.ACCESS_MASK) error {
+func check(path string, dir bool, d demand) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
 	}
-	if info.IsDir() != dir || !dir && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a %s", path, kind(dir))
+	if err := checkKind(path, info, dir); err != nil {
+		return err
 	}
 	sd, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT,
 		windows.OWNER_SECURITY_INFORMATION|windows.DACL_SECURITY_INFORMATION)
 	if err != nil {
 		return &fs.PathError{Op: "read access list", Path: path, Err: err}
 	}
-	return judge(path, sd, dir, forbidden)
+	return judge(path, sd, dir, d)
 }
 
-// checkOpen is [CheckFile] for a file that is open already.
-func checkOpen(f *os.File) error {
+// checkOpen is check for a file that is open already.
+func checkOpen(f *os.File, d demand) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if err := checkKind(f.Name(), info, false); err != nil {
+		return err
+	}
 	sd, err := windows.GetSecurityInfo(windows.Handle(f.Fd()), windows.SE_FILE_OBJECT,
 		windows.OWNER_SECURITY_INFORMATION|windows.DACL_SECURITY_INFORMATION)
 	if err != nil {
 		return &fs.PathError{Op: "read access list", Path: f.Name(), Err: err}
 	}
-	return judge(f.Name(), sd, false, anyRight)
+	return judge(f.Name(), sd, false, d)
 }
 
-func judge(path string, sd *windows.SECURITY_DESCRIPTOR, dir bool, forbidden windows.ACCESS_MASK) error {
+func judge(path string, sd *windows.SECURITY_DESCRIPTOR, dir bool, d demand) error {
 	user, err := windows.GetCurrentProcessToken().GetTokenUser()
 	if err != nil {
 		return err
@@ -91,7 +107,7 @@ func judge(path string, sd *windows.SECURITY_DESCRIPTOR, dir bool, forbidden win
 		}
 		// Other kinds of entry carry their user elsewhere; what cannot be read is not trusted.
 		if ace.Header.AceType != windows.ACCESS_ALLOWED_ACE_TYPE ||
-			ace.Mask&forbidden != 0 && !trusted((*windows.SID)(unsafe.Pointer(&ace.SidStart))) {
+			ace.Mask&windows.ACCESS_MASK(d) != 0 && !trusted((*windows.SID)(unsafe.Pointer(&ace.SidStart))) {
 			return loose(path, dir)
 		}
 	}
@@ -109,3 +125,8 @@ func loose(path string, dir bool) error {
 
 // syncDir does nothing: NTFS journals names by itself and has no call for it.
 func syncDir(string) error { return nil }
+
+// linkless reports whether err says that there are no hard links, as on FAT.
+func linkless(err error) bool {
+	return errors.Is(err, windows.ERROR_INVALID_FUNCTION) || errors.Is(err, windows.ERROR_NOT_SUPPORTED)
+}
