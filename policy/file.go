@@ -145,14 +145,11 @@ func (f *File) read() reading {
 	return reading{err: fmt.Errorf("%s: %w", f.path, errChanging)}
 }
 
-// content returns the bytes of the file and what the file was. The check goes
-// by name and the bytes come from what was opened; that both are the same
-// file is checked by the caller, who compares info with the name once more.
+// content returns the bytes of the file and what the file was. The check, the
+// bytes and info are of one and the same open file; that it still has the name
+// is checked by the caller.
 func (f *File) content() ([]byte, os.FileInfo, error) {
-	if err := private.CheckOwned(f.path); err != nil {
-		return nil, nil, err
-	}
-	file, err := os.Open(f.path)
+	file, err := private.OpenOwned(f.path)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -203,6 +204,39 @@ func TestOpenFileRefuses(t *testing.T) {
 	if f, err := policy.OpenFile(write("good", allowsUse, 0o400), nil); err != nil || f.Current() == nil {
 		t.Error(err)
 	}
+}
+
+// The name leads to a file that others can write at the moment of reading,
+// and to a good one before and after: what others wrote is never in force.
+func TestFileIsCheckedAsItIsRead(t *testing.T) {
+	dir := t.TempDir()
+	path, good, loose := filepath.Join(dir, "policy.yaml"), filepath.Join(dir, "good"), filepath.Join(dir, "loose")
+	swap := func(to string) {
+		if err := errors.Join(os.Symlink(to, path+".new"), os.Rename(path+".new", path)); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := errors.Join(os.WriteFile(good, []byte(allowsList), 0o600), os.WriteFile(loose, []byte(allowsUse), 0o600), os.Chmod(loose, 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	swap(good)
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for !stop.Load() {
+			swap(loose)
+			swap(good)
+		}
+	})
+	q := policy.Request{Subject: policy.Subject{Agent: "a", Door: policy.DoorMCP}, Right: policy.Use, Path: "x"}
+	for range 3000 {
+		if f, err := policy.OpenFile(path, nil); err == nil && f.Current().Decide(q).Allowed {
+			t.Error("the planted policy is in force")
+			break
+		}
+	}
+	stop.Store(true)
+	wg.Wait()
 }
 
 // A policy that somebody holds is not changed by a reload.
