@@ -22,6 +22,7 @@ var noon = time.Date(2026, 1, 2, 12, 0, 0, 123456000, time.UTC)
 type state struct {
 	*sqldb.DB
 	log  *audit.Log
+	sign note.Signer
 	key  note.Verifier
 	path string
 	n    int // records added, so that no two are the same
@@ -51,7 +52,7 @@ func openWith(tb testing.TB, skey, vkey string) *state {
 	if err := os.Chmod(dir, 0o700); err != nil {
 		tb.Fatal(err)
 	}
-	s := &state{log: audit.New(signer, verifier), key: verifier, path: filepath.Join(dir, "test.db")}
+	s := &state{log: audit.New(signer, verifier), sign: signer, key: verifier, path: filepath.Join(dir, "test.db")}
 	s.DB = reopen(tb, s)
 	return s
 }

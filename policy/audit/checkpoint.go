@@ -14,15 +14,21 @@ import (
 const maxGrowth = 1 << 14
 
 // Checkpoint seals every record committed before the call and returns the
-// newest checkpoint, for keeping outside the database. Its cost is that of the
-// records since the last one; with none it returns the last one again. Several
-// processes may call it at once.
+// newest checkpoint, for keeping outside the database in place of anchor, the
+// one kept there until now; nil when there is none. The result never covers
+// less than anchor. Its cost is that of the records since the last one; with
+// none it returns the last one again. Several processes may call it at once.
 //
-// It builds on a checkpoint only after checking its signature and that the
-// stored tree still has the signed root. Errors: *[TamperError] when it has
-// not, and then nothing is signed; those of the database.
-func (l *Log) Checkpoint(ctx context.Context, db *sqldb.DB) (signed []byte, err error) {
-	if err := ready(l.verifier); err != nil {
+// Before anything is signed or stored, anchor is proven to be a prefix of this
+// log and signed by its key. It builds on a checkpoint only after checking its
+// signature and that the stored tree still has the signed root. Errors:
+// *[TamperError] when one of these does not hold, and then nothing is signed;
+// those of the database.
+func (l *Log) Checkpoint(ctx context.Context, db *sqldb.DB, anchor []byte) (signed []byte, err error) {
+	if err := l.readyToSign(ctx, anchor); err != nil {
+		return nil, err
+	}
+	if err := l.prove(ctx, db, anchor); err != nil {
 		return nil, err
 	}
 	for {
@@ -64,31 +70,61 @@ type growth struct {
 	more    bool              // there are leaves beyond this step
 }
 
-// read takes in the leaves after the newest checkpoint.
-func (l *Log) read(tx *sqldb.Tx, g *growth) error {
-	*g = growth{tiles: map[tileID][]byte{}}
+// readyToSign opens the key; a log without an anchor may still get one.
+func (l *Log) readyToSign(ctx context.Context, anchor []byte) error {
+	err := ready(l.verifier)
+	if !errors.Is(err, ErrNoKey) {
+		return err
+	}
+	if anchor != nil {
+		return &TamperError{What: keyGone}
+	}
+	if k, ok := l.signer.(interface{ create(context.Context) error }); ok {
+		return k.create(ctx)
+	}
+	return err
+}
+
+// newest returns the newest checkpoint in the database, zero when there is none.
+func (l *Log) newest(tx *sqldb.Tx) (tree tlog.Tree, signed []byte, err error) {
 	var size int64
-	var signed []byte
-	err := tx.QueryRow(`SELECT size, note FROM audit_checkpoints ORDER BY size DESC LIMIT 1`).Scan(&size, &signed)
-	switch {
-	case err == nil:
-		if g.base, err = openTree(signed, l.verifier); err != nil || g.base.N != size {
-			return &TamperError{Seq: size, Through: size, What: notSigned}
-		}
-		g.signed = signed
-	case !errors.Is(err, sqldb.ErrNoRows):
-		return err
+	err = tx.QueryRow(`SELECT size, note FROM audit_checkpoints ORDER BY size DESC LIMIT 1`).Scan(&size, &signed)
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return tree, nil, nil
 	}
-	var ok bool
-	g.edge, ok, err = loadEdge(tx, g.base.N)
 	if err != nil {
+		return tree, nil, err
+	}
+	if tree, err = openTree(signed, l.verifier); err != nil || tree.N != size {
+		return tree, nil, &TamperError{Seq: size, Through: size, What: notSigned}
+	}
+	return tree, signed, nil
+}
+
+// base returns the newest checkpoint and the edge of its tree, once the stored
+// tree has shown to be the signed one.
+func (l *Log) base(tx *sqldb.Tx) (tree tlog.Tree, signed []byte, e edge, err error) {
+	if tree, signed, err = l.newest(tx); err != nil {
+		return tree, nil, e, err
+	}
+	e, ok, err := loadEdge(tx, tree.N)
+	if err != nil {
+		return tree, nil, e, err
+	}
+	if !ok || tree.N > 0 && e.root() != tree.Hash {
+		return tree, nil, e, &TamperError{Seq: max(1, tree.N/tileWidth*tileWidth), Through: tree.N, What: treeChanged}
+	}
+	return tree, signed, e, nil
+}
+
+// read takes in the leaves after the newest checkpoint.
+func (l *Log) read(tx *sqldb.Tx, g *growth) (err error) {
+	*g = growth{tiles: map[tileID][]byte{}}
+	if g.base, g.signed, g.edge, err = l.base(tx); err != nil {
 		return err
 	}
-	if !ok || g.base.N > 0 && g.edge.root() != g.base.Hash {
-		return &TamperError{Seq: max(1, g.base.N/tileWidth*tileWidth), Through: g.base.N, What: treeChanged}
-	}
-	var last int64
-	if err := tx.QueryRow(`SELECT coalesce(max(seq), 0) FROM audit_leaves`).Scan(&last); err != nil {
+	last, err := length(tx)
+	if err != nil {
 		return err
 	}
 	if last < g.base.N {

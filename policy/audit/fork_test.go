@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
@@ -179,6 +181,32 @@ func TestOtherTextIsNoAnchor(t *testing.T) {
 	s.fine(t, []byte(string(good)+string(good)), audit.Report{Records: 1, Sealed: 1, Anchored: 1})
 }
 
+// TestOtherTextUnderTheKeyIsNoAnchor: a signature alone does not make a
+// checkpoint.
+func TestOtherTextUnderTheKeyIsNoAnchor(t *testing.T) {
+	s := open(t)
+	s.add(t, 1)
+	opened, err := note.Open(s.checkpoint(t), note.VerifierList(s.key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(opened.Text, "\n")
+	origin, root := lines[0], lines[2]
+	for name, text := range map[string]string{
+		"other origin": "x\n1\n" + root + "\n", "size 01": origin + "\n01\n" + root + "\n", "size +1": origin + "\n+1\n" + root + "\n",
+		"size -1": origin + "\n-1\n" + root + "\n", "no size": origin + "\n\n" + root + "\n", "short root": origin + "\n1\n" + root[:40] + "\n",
+		"no root": origin + "\n1\n", "a line more": opened.Text + "x\n", "other text": "hello\n",
+	} {
+		signed, err := note.Sign(&note.Note{Text: text}, s.sign)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := audit.Verify(t.Context(), s.DB, s.key, signed); !errors.Is(err, audit.ErrCheckpoint) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestDamageToTheTreeIsToldApart(t *testing.T) {
 	s, other := open(t), open(t)
 	s.add(t, 600)
@@ -216,6 +244,40 @@ func TestDamageToTheTreeIsToldApart(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAGapShowsBeforeTheSeal: what is not sealed can be edited unseen, not
+// removed from the middle.
+func TestAGapShowsBeforeTheSeal(t *testing.T) {
+	s := open(t)
+	s.add(t, 2)
+	anchor := s.checkpoint(t)
+	s.add(t, 3)
+	s.fine(t, anchor, audit.Report{Records: 5, Sealed: 2, Unsealed: 3, Anchored: 2})
+	s.update(t, func(tx *sqldb.Tx) error { return run(tx, "DELETE FROM audit_leaves WHERE seq = 4") })
+	s.expect(t, anchor, 4, 4, "missing")
+}
+
+// TestACutTreeHidesNoCut shortens records and stored hashes alike.
+func TestACutTreeHidesNoCut(t *testing.T) {
+	s := open(t)
+	s.add(t, 9)
+	s.checkpoint(t)
+	s.update(t, func(tx *sqldb.Tx) error {
+		return run(tx, "DELETE FROM audit_leaves WHERE seq > 6", "UPDATE audit_tiles SET hashes = substr(hashes, 1, 192)")
+	})
+	s.expect(t, nil, 7, 9, "missing")
+}
+
+// TestTheTreeRemembersACut removes records with their checkpoint.
+func TestTheTreeRemembersACut(t *testing.T) {
+	s := open(t)
+	s.add(t, 9)
+	s.checkpoint(t)
+	s.update(t, func(tx *sqldb.Tx) error {
+		return run(tx, "DELETE FROM audit_leaves WHERE seq > 6", "DELETE FROM audit_checkpoints")
+	})
+	s.expect(t, nil, 7, 7, "missing")
 }
 
 func TestNothingIsSignedOverAShorterLog(t *testing.T) {

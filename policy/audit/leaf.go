@@ -176,9 +176,7 @@ type leafJSON struct {
 // [ErrLeaf].
 func Decode(leaf []byte) (Entry, error) {
 	var j leafJSON
-	d := json.NewDecoder(bytes.NewReader(leaf))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&j); err != nil {
+	if err := json.Unmarshal(leaf, &j); err != nil {
 		return Entry{}, fmt.Errorf("%w: not the JSON object it should be", ErrLeaf)
 	}
 	at, err := time.Parse(timeForm, j.Time)

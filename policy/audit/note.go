@@ -54,7 +54,7 @@ func openTree(signed []byte, verifier note.Verifier) (tlog.Tree, error) {
 
 // ready opens a key that is loaded on first use ([Key]), so that one which
 // cannot be opened does not look like a forged signature, and nothing is loaded
-// inside a transaction.
+// inside a transaction. Errors: [ErrNoKey] and others of [Key.Check].
 func ready(verifier note.Verifier) error {
 	if k, ok := verifier.(interface{ Check() error }); ok {
 		return k.Check()
@@ -63,8 +63,12 @@ func ready(verifier note.Verifier) error {
 }
 
 // openAnchors reads checkpoints kept outside the database, one after another,
-// and returns their trees by rising size. Error: [ErrCheckpoint].
+// and returns their trees by rising size. Error: [ErrCheckpoint], also for text
+// that is empty and not nil: a file that lost its content.
 func openAnchors(text []byte, verifier note.Verifier) ([]tlog.Tree, error) {
+	if text != nil && len(text) == 0 {
+		return nil, fmt.Errorf("%w: it is empty", ErrCheckpoint)
+	}
 	var trees []tlog.Tree
 	start, signed := 0, false
 	for at := 0; at < len(text); {

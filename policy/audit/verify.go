@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"golang.org/x/mod/sumdb/note"
@@ -22,7 +23,7 @@ type Report struct {
 // difference lies. It ends with what is known: from Seq on, at the latest at
 // Through.
 type TamperError struct {
-	Seq     int64  // first record that may be meant
+	Seq     int64  // first record that may be meant; 0: the log as a whole
 	Through int64  // last one; equal to Seq when the place is exact
 	What    string // one of a few fixed sentences
 }
@@ -36,15 +37,34 @@ const (
 	unsealed    = "sealed once, and the checkpoint was removed"
 	treeChanged = "as sealed, but the stored tree was changed"
 	shortened   = "known to the anchor and not to the log: it was cut, or an older copy was put back"
+	notAnchor   = "the anchor, the checkpoint kept outside the database, is not signed by this log's key"
+	keyGone     = "it was signed, and its signing key is gone"
 	forked      = "not all of the anchor's history: the log was forked, or rewritten and sealed anew"
 )
 
 // Error names the records and what is wrong.
 func (e *TamperError) Error() string {
-	if e.Through <= e.Seq {
-		return fmt.Sprintf("audit log, record %d: %s", e.Seq, e.What)
+	switch {
+	case e.Seq == 0:
+		return "audit log: " + e.What
+	case e.Through <= e.Seq:
+		return fmt.Sprintf("audit log, record %d: %s", e.Seq, e.told())
+	default:
+		return fmt.Sprintf("audit log, records %d to %d: %s", e.Seq, e.Through, e.told())
 	}
-	return fmt.Sprintf("audit log, records %d to %d: %s", e.Seq, e.Through, e.What)
+}
+
+func (e *TamperError) told() string {
+	if e.What != shortened {
+		return e.What
+	}
+	return fmt.Sprintf("the anchor covers %d records and the log ends at %d: it was cut, or an older copy was put back", e.Through, e.Seq-1)
+}
+
+// AgainstAnchor reports that the log differs from the anchor: only an anchor
+// that was given up makes such a log acceptable again.
+func (e *TamperError) AgainstAnchor() bool {
+	return e.What == shortened || e.What == forked || e.What == notAnchor || e.What == keyGone
 }
 
 // verifyPage is how many records are read at a time.
@@ -58,9 +78,11 @@ const verifyPage = 4096
 // The first record in doubt is named exactly as long as the stored tree still
 // holds its hash; where that was rewritten too, the checkpoints around it are.
 // Errors: *[TamperError]; [ErrCheckpoint] when the anchor is not this log's; the
-// database's.
+// database's. It changes nothing.
 func Verify(ctx context.Context, db *sqldb.DB, verifier note.Verifier, anchor []byte) (Report, error) {
-	if err := ready(verifier); err != nil {
+	if err := ready(verifier); errors.Is(err, ErrNoKey) && anchor != nil {
+		return Report{}, &TamperError{What: keyGone}
+	} else if err != nil && !errors.Is(err, ErrNoKey) { // without a key no checkpoint holds
 		return Report{}, err
 	}
 	anchors, err := openAnchors(anchor, verifier)

@@ -185,3 +185,22 @@ func TestTheDeadGiveWayFirst(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatCannotBeSpentGivesWay, also before its time is over.
+func TestWhatCannotBeSpentGivesWay(t *testing.T) {
+	with(t, func(tx *sqldb.Tx, s *handle.Store) {
+		first := ring(t, tx, s, spec(me), 1, noon)
+		once := spec(me)
+		once.Uses = 1
+		text, _ := mustMint(t, tx, s, once, noon)
+		if _, err := s.Spend(tx, me, text, noon); err != nil {
+			t.Fatal(err)
+		}
+		_, h := mustMint(t, tx, s, spec(me), noon)
+		want(t, "revoke", s.Revoke(tx, h.ID, noon), nil)
+		ring(t, tx, s, spec(me), handle.MaxLive-1, noon)
+		if n := alive(t, tx, s, me, first, noon); n != 1 || len(listed(t, tx, s, me, noon)) != handle.MaxLive {
+			t.Errorf("the oldest fell to one that was over: %d", n)
+		}
+	})
+}
