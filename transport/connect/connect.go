@@ -17,7 +17,10 @@
 //	  "type": "stdio",                             // not in Claude Desktop, which has no such field
 //	  "command": "/usr/local/bin/coatcheck",
 //	  "args": ["mcp"],
-//	  "env": {"COATCHECK_HOME": "/srv/coatcheck"}  // only for a home that is not the default
+//	  "env": {
+//	    "COATCHECK_HOME": "/srv/coatcheck",        // only for a home that is not the default
+//	    "COATCHECK_KEY_SOURCE": "file:/srv/key"    // only for a key that is elsewhere: it says where
+//	  }
 //	}
 //
 // It holds no key: over stdio the agent is whoever starts the program.
@@ -137,12 +140,9 @@ func Plan(client string, env Env) (Change, error) {
 	} else if err != nil {
 		return Change{}, err
 	}
-	e := entry{Command: env.Binary, Args: []string{"mcp"}}
+	e := entry{Command: env.Binary, Args: []string{"mcp"}, Env: env.variables()}
 	if k.typed {
 		e.Type = "stdio"
-	}
-	if env.CoatcheckHome != "" {
-		e.Env = map[string]string{homeVariable: env.CoatcheckHome}
 	}
 	had, ok, err := jsonc.Get(c.Before, k.dialect, k.servers, Name)
 	if err != nil {
@@ -182,10 +182,14 @@ func (e entry) says(had any) bool {
 		args = append(args, a)
 	}
 	env, _ := m["env"].(map[string]any)
-	home, hasHome := env[homeVariable]
-	wantHome, wantsHome := e.Env[homeVariable]
-	return m["command"] == e.Command && reflect.DeepEqual(m["args"], args) &&
-		hasHome == wantsHome && (!hasHome || home == wantHome)
+	for _, name := range []string{homeVariable, keySourceVariable} {
+		has, ok := env[name]
+		want, wants := e.Env[name]
+		if ok != wants || ok && has != want {
+			return false
+		}
+	}
+	return m["command"] == e.Command && reflect.DeepEqual(m["args"], args)
 }
 
 // maxFile bounds what is read. Claude Code keeps megabytes of other things in
@@ -216,15 +220,16 @@ func (env Env) check(k kind) error {
 	if !filepath.IsAbs(env.Home) {
 		return errors.New("the user's home folder is not an absolute path")
 	}
-	for what, path := range map[string]string{"program": env.Binary, "coatcheck home": env.CoatcheckHome} {
+	const program, source = "path of the program", "key source"
+	for what, text := range map[string]string{program: env.Binary, "path of the coatcheck home": env.CoatcheckHome, source: env.KeySource} {
 		switch {
-		case path == "" && what != "program":
-		case !filepath.IsAbs(path):
-			return fmt.Errorf("the path of the %s is not absolute", what)
-		case !utf8.ValidString(path) || strings.ContainsRune(path, 0):
-			return fmt.Errorf("the path of the %s cannot be written in JSON", what)
-		case k.expands && strings.Contains(path, "${"):
-			return fmt.Errorf("the path of the %s contains ${, which %s would take for a variable", what, k.Title)
+		case text == "" && what != program:
+		case what != source && !filepath.IsAbs(text):
+			return fmt.Errorf("the %s is not absolute", what)
+		case !utf8.ValidString(text) || strings.ContainsRune(text, 0):
+			return fmt.Errorf("the %s cannot be written in JSON", what)
+		case k.expands && strings.Contains(text, "${"):
+			return fmt.Errorf("the %s contains ${, which %s would take for a variable", what, k.Title)
 		}
 	}
 	if passes(env.Binary) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -250,6 +251,33 @@ func TestPlanHome(t *testing.T) {
 	}
 }
 
+// A home whose key is elsewhere opens only with the variable that says where.
+func TestPlanKeySource(t *testing.T) {
+	env := machine(t)
+	env.KeySource = "file:/media/stick/my%20key"
+	for _, client := range connect.Clients() {
+		c := plan(t, client.Name, env)
+		servers := map[bool]string{true: "servers", false: "mcpServers"}[client.Name == "vscode"]
+		for where, text := range map[string][]byte{"file": c.After, "printed": c.Snippet} {
+			v, _, err := jsonc.Get(text, jsonc.Plain, servers, "coatcheck", "env")
+			if err != nil || !reflect.DeepEqual(v, map[string]any{"COATCHECK_KEY_SOURCE": env.KeySource}) {
+				t.Errorf("%s, %s: %v %v", client.Name, where, v, err)
+			}
+		}
+		if _, err := connect.Apply(c); err != nil {
+			t.Fatal(err)
+		}
+		if plan(t, client.Name, env).Needed() {
+			t.Errorf("%s: not the same again", client.Name)
+		}
+		other := env
+		other.KeySource = "file:/elsewhere"
+		if c := plan(t, client.Name, other); !c.Replaced {
+			t.Errorf("%s: another key source changes nothing", client.Name)
+		}
+	}
+}
+
 func TestPlanRefuses(t *testing.T) {
 	for name, tt := range map[string]struct {
 		client string
@@ -265,6 +293,8 @@ func TestPlanRefuses(t *testing.T) {
 		"variable, cursor":  {"cursor", func(e *connect.Env) { e.Binary = "/opt/${env:HOME}/coatcheck" }, "variable"},
 		"variable, code":    {"claude-code", func(e *connect.Env) { e.CoatcheckHome = "/opt/${HOME}" }, "variable"},
 		"variable, VS Code": {"vscode", func(e *connect.Env) { e.Binary = "/${x}/coatcheck" }, "variable"},
+		"source, not UTF-8": {"cursor", func(e *connect.Env) { e.KeySource = "file:/\xff" }, "key source cannot be written"},
+		"source, variable":  {"cursor", func(e *connect.Env) { e.KeySource = "file:/${HOME}/key" }, "variable"},
 		"go run":            {"cursor", func(e *connect.Env) { e.Binary = "/tmp/go-build123/b001/exe/coatcheck" }, "go install"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -10,8 +10,11 @@ import (
 	"github.com/coatcheck-dev/coatcheck/transport/connect/jsonc"
 )
 
-// homeVariable tells coatcheck where its home is.
-const homeVariable = "COATCHECK_HOME"
+// What coatcheck reads from its environment and a client would not pass on.
+const (
+	homeVariable      = "COATCHECK_HOME"
+	keySourceVariable = "COATCHECK_KEY_SOURCE"
+)
 
 // Env is the machine, the user and the program that clients are to start.
 type Env struct {
@@ -22,13 +25,14 @@ type Env struct {
 	ClaudeConfigDir string // $CLAUDE_CONFIG_DIR; empty: not set
 	Binary          string // coatcheck, absolute
 	CoatcheckHome   string // absolute; empty: the default, which the entry does not name
+	KeySource       string // URI of where the vault's key is, no secret; empty: the default, which the entry does not name
 }
 
 // Here is this machine and this program. getenv is os.Getenv. A relative
 // COATCHECK_HOME is made absolute, since a client starts elsewhere. Links on the
 // way to the program stay: they outlive an upgrade.
 func Here(getenv func(string) string) (Env, error) {
-	env := Env{OS: runtime.GOOS, LocalData: getenv("LOCALAPPDATA"), ClaudeConfigDir: getenv("CLAUDE_CONFIG_DIR")}
+	env := Env{OS: runtime.GOOS, LocalData: getenv("LOCALAPPDATA"), ClaudeConfigDir: getenv("CLAUDE_CONFIG_DIR"), KeySource: getenv(keySourceVariable)}
 	var err error
 	if env.Home, err = os.UserHomeDir(); err != nil {
 		return Env{}, err
@@ -45,6 +49,18 @@ func Here(getenv func(string) string) (Env, error) {
 		}
 	}
 	return env, nil
+}
+
+// variables is what the entry sets: what is not the default. A home is useless
+// to a client that looks for its key elsewhere.
+func (env Env) variables() map[string]string {
+	set := map[string]string{}
+	for name, value := range map[string]string{homeVariable: env.CoatcheckHome, keySourceVariable: env.KeySource} {
+		if value != "" {
+			set[name] = value
+		}
+	}
+	return set
 }
 
 // kind is a client and what is particular to it.

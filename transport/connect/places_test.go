@@ -105,16 +105,16 @@ func TestHere(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	env, err := connect.Here(func(name string) string {
-		return map[string]string{"COATCHECK_HOME": "rel", "CLAUDE_CONFIG_DIR": "/c", "LOCALAPPDATA": "/l"}[name]
+		return map[string]string{"COATCHECK_HOME": "rel", "COATCHECK_KEY_SOURCE": "file:/k", "CLAUDE_CONFIG_DIR": "/c", "LOCALAPPDATA": "/l"}[name]
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !filepath.IsAbs(env.Binary) || !filepath.IsAbs(env.Home) || !filepath.IsAbs(env.CoatcheckHome) || filepath.Base(env.CoatcheckHome) != "rel" ||
-		env.ClaudeConfigDir != "/c" || env.LocalData != "/l" || env.ConfigDir == "" || env.OS == "" {
+		env.KeySource != "file:/k" || env.ClaudeConfigDir != "/c" || env.LocalData != "/l" || env.ConfigDir == "" || env.OS == "" {
 		t.Fatalf("%+v", env)
 	}
-	if env, err = connect.Here(func(string) string { return "" }); err != nil || env.CoatcheckHome != "" {
+	if env, err = connect.Here(func(string) string { return "" }); err != nil || env.CoatcheckHome != "" || env.KeySource != "" {
 		t.Fatalf("%+v %v", env, err)
 	}
 }
