@@ -65,7 +65,7 @@ type httpRequestOut struct {
 	Truncated    bool              `json:"truncated" jsonschema_description:"The body was longer than the limit and its end is missing."`
 	Masked       int               `json:"masked" jsonschema_description:"How many times a secret was masked in the answer."`
 	Redirect     string            `json:"redirect,omitempty" jsonschema_description:"Where the answer points. It was not followed: call again with this URL if it is allowed."`
-	Withheld     string            `json:"withheld,omitempty" jsonschema_description:"Why headers and body are missing."`
+	Withheld     string            `json:"withheld,omitempty" jsonschema_description:"Why the body, and perhaps the headers, are missing."`
 }
 
 func httpRequest(b Broker) Tool {

@@ -2,10 +2,12 @@ package broker
 
 import (
 	"context"
+	"strings"
 
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
@@ -14,7 +16,7 @@ import (
 // [identity.ErrAgentExists], *[vault.InvalidError], *[Denied].
 func (b *Broker) AddAgent(ctx context.Context, who identity.Principal, name string, stdio bool) (key string, err error) {
 	err = b.managed(ctx, who, audit.Entry{Event: "agent.created", Target: name}, func(tx *sqldb.Tx) (err error) {
-		key, err = b.Agents.Add(tx, name, stdio, b.now())
+		key, err = b.c.Agents.Add(tx, name, stdio, b.now())
 		return err
 	})
 	if err != nil {
@@ -27,10 +29,10 @@ func (b *Broker) AddAgent(ctx context.Context, who identity.Principal, name stri
 // [identity.ErrUnknownAgent], *[Denied].
 func (b *Broker) RevokeAgent(ctx context.Context, who identity.Principal, name string) error {
 	return b.managed(ctx, who, audit.Entry{Event: "agent.revoked", Target: name}, func(tx *sqldb.Tx) error {
-		if err := b.Agents.Revoke(tx, name, b.now()); err != nil {
+		if err := b.c.Agents.Revoke(tx, name, b.now()); err != nil {
 			return err
 		}
-		_, err := b.Handles.RevokeAll(tx, identity.Principal{Kind: identity.Agent, Name: name}.ID(), b.now())
+		_, err := b.c.Handles.RevokeAll(tx, identity.Principal{Kind: identity.Agent, Name: name}.ID(), b.now())
 		return err
 	})
 }
@@ -40,8 +42,8 @@ func (b *Broker) ListAgents(ctx context.Context, who identity.Principal) (agents
 	if who.Kind != identity.Owner {
 		return nil, ownerOnly()
 	}
-	err = b.DB.View(ctx, func(tx *sqldb.Tx) error {
-		agents, err = b.Agents.List(tx)
+	err = b.c.DB.View(ctx, func(tx *sqldb.Tx) error {
+		agents, err = b.c.Agents.List(tx)
 		return err
 	})
 	return agents, err
@@ -57,18 +59,21 @@ func (b *Broker) ListHandles(ctx context.Context, who identity.Principal, agent 
 	if agent != "" {
 		holder = identity.Principal{Kind: identity.Agent, Name: agent}.ID()
 	}
-	err = b.DB.View(ctx, func(tx *sqldb.Tx) error {
-		handles, err = b.Handles.List(tx, holder, b.now())
+	err = b.c.DB.View(ctx, func(tx *sqldb.Tx) error {
+		handles, err = b.c.Handles.List(tx, holder, b.now())
 		return err
 	})
 	return handles, err
 }
 
 // RevokeHandle ends the handle with that id, for the owner. Errors:
-// [handle.ErrUnknown], *[Denied].
+// [handle.ErrUnknown], *[vault.InvalidError] of field "id", *[Denied].
 func (b *Broker) RevokeHandle(ctx context.Context, who identity.Principal, id string) error {
+	if !strings.HasPrefix(id, "h_") { // a handle itself does not belong in the record
+		return &vault.InvalidError{Field: "id", Rule: "is not the id of a handle, such as h_3fZq0aB7xK; handle list shows them"}
+	}
 	return b.managed(ctx, who, audit.Entry{Event: "handle.revoked", Handle: id}, func(tx *sqldb.Tx) error {
-		return b.Handles.Revoke(tx, id, b.now())
+		return b.c.Handles.Revoke(tx, id, b.now())
 	})
 }
 

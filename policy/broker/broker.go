@@ -50,10 +50,20 @@ type Vault interface {
 	vault.Historian
 	// InTx returns the same vault inside a transaction of the state database.
 	InTx(tx *sqldb.Tx) vault.View
+	// Purge destroys some of what has been in the trash too long and returns
+	// the paths; none means that nothing is left.
+	Purge(tx *sqldb.Tx, now time.Time) ([]vault.Path, error)
 }
 
 // Rules yields the policy in force.
 type Rules interface{ Current() *policy.Policy }
+
+// Anchor keeps the last signed checkpoint of the log outside the database.
+type Anchor interface {
+	// Update hands the checkpoint that is kept (nil: none) to fn and keeps what
+	// fn returns, under a lock between processes. When fn fails nothing changes.
+	Update(fn func(old []byte) (signed []byte, err error)) error
+}
 
 // Config is what a Broker is made of. Every field is required.
 type Config struct {
@@ -66,17 +76,16 @@ type Config struct {
 	Scrubber  *redact.Scrubber
 	HTTP      *redeem.Client
 	Catalogue *catalogue.Catalogue
-	// Anchor keeps a signed checkpoint of the log outside the database.
-	Anchor func(checkpoint []byte) error
-	Now    func() time.Time
-	Log    *slog.Logger
+	Anchor    Anchor
+	Now       func() time.Time
+	Log       *slog.Logger
 }
 
 // Broker is safe for concurrent use.
 type Broker struct {
-	Config
-	pending    sync.WaitGroup // outcomes and checkpoints on their way
-	unanchored counter
+	c       Config
+	pending sync.WaitGroup // outcomes on their way
+	seal    sealer
 }
 
 // New returns a Broker, or an error that names the part that is missing.
@@ -90,46 +99,25 @@ func New(c Config) (*Broker, error) {
 			return nil, errors.New("broker: no " + name)
 		}
 	}
-	return &Broker{Config: c}, nil
+	return &Broker{c: c}, nil
 }
 
-// Close waits for outcomes still being recorded and signs what the log has
-// gained since the last checkpoint. It does not close what [Config] holds.
+// Close waits for outcomes still being recorded, at most until ctx ends, and
+// signs what the log has gained since the last checkpoint. It does not close
+// what [Config] holds.
 func (b *Broker) Close(ctx context.Context) error {
-	b.pending.Wait()
-	if b.unanchored.take(1) == 0 {
-		return nil
+	done := make(chan struct{})
+	go func() {
+		b.pending.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	return b.checkpoint(ctx)
+	return b.seal.close(ctx, b)
 }
 
 // now is the clock in the precision the database keeps.
-func (b *Broker) now() time.Time { return b.Now().UTC().Truncate(time.Microsecond) }
-
-// Scrub masks the values that who has spent in this process; a door passes
-// through it whatever it shows last.
-func (b *Broker) Scrub(who identity.Principal, text []byte) (clean []byte, masked int) {
-	return b.Scrubber.Scrub(who.ID(), text)
-}
-
-// decide asks the policy; the owner is not asked. A refusal is a *[Denied] in
-// the words of [Broker.Explain].
-func (b *Broker) decide(who identity.Principal, right policy.Right, p vault.Path, target *vault.Target) (policy.Decision, error) {
-	if who.Kind == identity.Owner {
-		return policy.Decision{Allowed: true, Rule: "owner"}, nil
-	}
-	rules := b.Policy.Current()
-	r := policy.Request{Subject: who.Subject(), Right: right, Path: p, Target: target}
-	decision := rules.Decide(r)
-	if decision.Allowed {
-		return decision, nil
-	}
-	said := rules.Explain(r)
-	return decision, &Denied{Code: PolicyDenied, Rule: decision.Rule, Reason: said.Sentence, Next: said.Next}
-}
-
-// shows reports whether who may list p.
-func (b *Broker) shows(who identity.Principal, p vault.Path) bool {
-	return who.Kind == identity.Owner ||
-		b.Policy.Current().Decide(policy.Request{Subject: who.Subject(), Right: policy.List, Path: p}).Allowed
-}
+func (b *Broker) now() time.Time { return b.c.Now().UTC().Truncate(time.Microsecond) }

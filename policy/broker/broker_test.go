@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -79,6 +80,17 @@ func (f *fixture) setPolicy(tb testing.TB, text string) {
 	f.rules.p = p
 }
 
+// anchor keeps the checkpoint in memory.
+type anchor fixture
+
+func (a *anchor) Update(fn func([]byte) ([]byte, error)) error {
+	signed, err := fn(a.anchor)
+	if err == nil {
+		a.anchor = signed
+	}
+	return err
+}
+
 var (
 	owner = identity.OwnerCLI()
 	local = identity.LocalStdio()
@@ -131,7 +143,7 @@ func newDesk(tb testing.TB, policyText string) *fixture {
 	f.Broker, err = broker.New(broker.Config{
 		DB: db, Vault: embedded.New(db, keys, &embedded.Options{Now: f.now}), Policy: f.rules, Audit: f.log,
 		Agents: identity.New(), Handles: handle.New(), Scrubber: redact.New(f.now), HTTP: redeem.NewClient(nil), Catalogue: providers,
-		Anchor: func(b []byte) error { f.anchor = b; return nil },
+		Anchor: (*anchor)(f),
 		Now:    f.now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
@@ -263,6 +275,58 @@ func TestTheWholeWay(t *testing.T) {
 	}
 	if strings.Contains(shown, base64.StdEncoding.EncodeToString([]byte(value))[4:20]) {
 		t.Fatal("base64 of the value shows")
+	}
+}
+
+func TestAPanicHoldingAValueShowsNothing(t *testing.T) {
+	f := newDesk(t, allowAll)
+	value := f.put(t, "a/b", vault.Change{}, "api.example.com")
+	text := f.issue(t, local, broker.IssueRequest{Path: "a/b"})
+	fit := func(string, string, []vault.Destination) error { return nil }
+	target := vault.Target{Scheme: "https", Host: "api.example.com", Port: 443, Method: "GET", Path: "/"}
+	var shown string
+	func() {
+		defer func() { shown = fmt.Sprintf("%+v %#v", recover(), f.events(t)) }()
+		_ = f.Use(t.Context(), local, []string{text}, target, fit, func(o broker.Opened) error { panic(o) })
+	}()
+	if !strings.Contains(shown, "handle.used") || strings.Contains(shown, value) {
+		t.Fatal("the panic or the record shows the value, or the intent is not there")
+	}
+}
+
+func TestShape(t *testing.T) {
+	base, received := upstream(t)
+	f := newDesk(t, allowAll+"    shape: \"sk-proj-{handle}\"\n")
+	value := f.put(t, "a/b", vault.Change{}, base)
+	text := f.issue(t, local, broker.IssueRequest{Path: "a/b"})
+	if !strings.HasPrefix(text, "sk-proj-ash_") {
+		t.Fatalf("the handle looks like %.12s…", text)
+	}
+	if _, err := f.HTTP(t.Context(), local, get(base, text)); err != nil {
+		t.Fatal(err)
+	}
+	if got := received(); len(got) != 1 || got[0] != "Bearer "+value {
+		t.Fatal("the shape was sent along")
+	}
+}
+
+func TestTheRecordHoldsNoHandleAndNoStrangersText(t *testing.T) {
+	f := newDesk(t, allowAll)
+	f.put(t, "a/b", vault.Change{}, "api.example.com")
+	text := f.issue(t, local, broker.IssueRequest{Path: "a/b"})
+	key := "sk-proj-" + strings.Repeat("Zq7", 16)
+	call := get("https://api.example.com/bot"+text+"/x", text)
+	if _, err := f.HTTP(t.Context(), local, call); err == nil {
+		t.Fatal("a handle in a path is accepted")
+	}
+	if _, err := f.Issue(t.Context(), local, broker.IssueRequest{Path: vault.Path(key)}); !errors.Is(err, vault.ErrNotFound) {
+		t.Fatal(err)
+	}
+	if err := f.RevokeHandle(t.Context(), owner, text); err == nil {
+		t.Fatal("a handle is taken for an id")
+	}
+	if shown := fmt.Sprintf("%+v", f.events(t)); strings.Contains(shown, text) || strings.Contains(shown, key) {
+		t.Fatal("the record repeats what the model wrote")
 	}
 }
 

@@ -57,7 +57,7 @@ func (b *Broker) History(ctx context.Context, who identity.Principal, p vault.Pa
 	if who.Kind != identity.Owner {
 		return nil, ownerOnly()
 	}
-	return b.Vault.History(ctx, p)
+	return b.c.Vault.History(ctx, p)
 }
 
 // owned is a change of the vault and its leaf in one transaction. act returns
@@ -69,7 +69,7 @@ func (b *Broker) owned(ctx context.Context, who identity.Principal, event string
 		if who.Kind != identity.Owner {
 			return ownerOnly()
 		}
-		name, version, err := act(b.Vault.InTx(tx))
+		name, version, err := act(b.c.Vault.InTx(tx))
 		if name != "" {
 			e.Event = name
 		}
@@ -99,10 +99,14 @@ type Rotated struct {
 func (b *Broker) Rotate(ctx context.Context, who identity.Principal, r RotateRequest) (Rotated, error) {
 	e := b.entry(who, "secret.rotated")
 	e.Path = r.Path
+	j := b.judge(who)
+	decision := j.decide(&e, policy.Rotate, r.Path, nil)
+	if !decision.Allowed {
+		return Rotated{}, b.refuse(ctx, &e, j.denied(policy.Rotate, r.Path, nil))
+	}
 	var out Rotated
 	err := b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
-		decision, meta, err := b.permit(tx, who, policy.Rotate, r.Path, nil)
-		e.Rule, e.RuleHash = decision.Rule, decision.RuleHash
+		meta, err := b.guarded(tx, who, policy.Rotate, r.Path)
 		if err != nil {
 			return err
 		}
@@ -121,7 +125,7 @@ func (b *Broker) Rotate(ctx context.Context, who identity.Principal, r RotateReq
 				return err
 			}
 		}
-		changed, err := b.Vault.InTx(tx).Put(r.Path, vault.Change{Mode: vault.Replace, Value: value, Grace: &r.Grace})
+		changed, err := b.c.Vault.InTx(tx).Put(r.Path, vault.Change{Mode: vault.Replace, Value: value, Grace: &r.Grace})
 		e.Version = changed.Version
 		out = Rotated{Metadata: changed, OldVersion: meta.Version, OldReadableUntil: changed.UpdatedAt.Add(r.Grace)}
 		return err

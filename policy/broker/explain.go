@@ -17,6 +17,8 @@ type ExplainRequest struct {
 	Right  policy.Right
 	Method string // with URL: the request a handle would be used for; "" is GET
 	URL    string // "": no particular destination
+	// Hypothetical asks about an agent that need not be registered; the owner does.
+	Hypothetical bool
 }
 
 // Explanation is the answer, in the same words for a model and for a person.
@@ -35,6 +37,9 @@ type Explanation struct {
 // exists. Errors: *[redeem.Refusal] for a URL that no request may have, and
 // faults of the vault.
 func (b *Broker) Explain(ctx context.Context, who identity.Principal, r ExplainRequest) (Explanation, error) {
+	if err := b.alive(ctx, who); err != nil && !r.Hypothetical {
+		return Explanation{}, err
+	}
 	var target *vault.Target
 	if r.URL != "" {
 		method := r.Method
@@ -48,7 +53,7 @@ func (b *Broker) Explain(ctx context.Context, who identity.Principal, r ExplainR
 		t := prepared.Target()
 		target = &t
 	}
-	said := b.Policy.Current().Explain(policy.Request{Subject: who.Subject(), Right: r.Right, Path: r.Path, Target: target})
+	said := b.c.Policy.Current().Explain(policy.Request{Subject: who.Subject(), Right: r.Right, Path: r.Path, Target: target})
 	out := Explanation{
 		Allowed: said.Allowed, Rule: said.Rule, Reason: said.Sentence, Next: said.Next, Considered: said.Considered,
 	}
@@ -76,7 +81,7 @@ func (b *Broker) Explain(ctx context.Context, who identity.Principal, r ExplainR
 
 // wouldRefuse returns the refusal that a permitted request would still meet.
 func (b *Broker) wouldRefuse(ctx context.Context, r ExplainRequest, d policy.Decision, target *vault.Target, out *Explanation) error {
-	meta, err := b.Vault.Describe(ctx, r.Path)
+	meta, err := b.c.Vault.Describe(ctx, r.Path)
 	if err != nil {
 		return err
 	}

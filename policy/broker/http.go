@@ -39,7 +39,7 @@ func (b *Broker) HTTP(ctx context.Context, who identity.Principal, call redeem.C
 	}
 	var answer Answer
 	err = b.Use(ctx, who, prepared.Handles(), prepared.Target(), fit, func(o Opened) error {
-		response, err := b.Config.HTTP.Do(ctx, prepared, o.Values, places)
+		response, err := b.c.HTTP.Do(ctx, prepared, o.Values, places)
 		if err != nil {
 			return err
 		}
@@ -57,10 +57,13 @@ func (b *Broker) scrubbed(who identity.Principal, r *redeem.Response, plain bool
 	if plain {
 		return Answer{Status: r.Status, Withheld: "The secret is too short or too plain to be found in the answer, so only the status is shown."}
 	}
-	a := Answer{Status: r.Status, Truncated: r.Truncated, Withheld: r.Withheld}
+	a := Answer{Status: r.Status, Truncated: r.Truncated}
+	if r.Withheld == redeem.WithheldEncoding {
+		a.Withheld = "The body is in a content encoding that cannot be scrubbed, so it is not shown."
+	}
 	var broken error
 	scrub := func(text []byte, cut bool) []byte {
-		clean, n, err := b.Scrubber.Safely(who.ID(), text, cut)
+		clean, n, err := b.c.Scrubber.Safely(who.ID(), text, cut)
 		a.Masked += n
 		broken = errors.Join(broken, err)
 		return clean

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
@@ -36,10 +37,14 @@ type Ticket struct {
 func (b *Broker) Issue(ctx context.Context, who identity.Principal, r IssueRequest) (Ticket, error) {
 	e := b.entry(who, "handle.issued")
 	e.Path, e.Version = r.Path, r.Version
+	j := b.judge(who)
+	decision := j.decide(&e, policy.Use, r.Path, nil)
+	if !decision.Allowed {
+		return Ticket{}, b.refuse(ctx, &e, j.denied(policy.Use, r.Path, nil))
+	}
 	var ticket Ticket
 	err := b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
-		decision, meta, err := b.permit(tx, who, policy.Use, r.Path, nil)
-		e.Rule, e.RuleHash = decision.Rule, decision.RuleHash
+		meta, err := b.guarded(tx, who, policy.Use, r.Path)
 		if err != nil {
 			return err
 		}
@@ -57,7 +62,7 @@ func (b *Broker) Issue(ctx context.Context, who identity.Principal, r IssueReque
 		if err := b.spendRate(tx, who, decision, e.Time); err != nil {
 			return err
 		}
-		text, h, err := b.Handles.Mint(tx, handle.Spec{
+		text, h, err := b.c.Handles.Mint(tx, handle.Spec{
 			Principal: holder, Path: r.Path, Version: r.Version, Destinations: meta.Destinations,
 			Shape: decision.Shape, TTL: lifetime(r.TTL, decision.Limits.TTL), Uses: fewer(r.Uses, decision.Limits.Uses),
 			Rule: decision.Rule,
@@ -67,7 +72,7 @@ func (b *Broker) Issue(ctx context.Context, who identity.Principal, r IssueReque
 		}
 		e.Handle = h.ID
 		ticket = Ticket{
-			Text: text, ID: h.ID, Metadata: meta, Version: r.Version, Destinations: destinations,
+			Text: shaped(decision.Shape, text), ID: h.ID, Metadata: meta, Version: r.Version, Destinations: destinations,
 			ExpiresAt: h.ExpiresAt, Uses: h.MaxUses,
 		}
 		return nil
@@ -75,21 +80,12 @@ func (b *Broker) Issue(ctx context.Context, who identity.Principal, r IssueReque
 	return ticket, err
 }
 
-// permit asks the policy, then looks the secret up and checks its tier: in that
-// order, so that a caller without the right learns nothing about existence.
-func (b *Broker) permit(tx *sqldb.Tx, who identity.Principal, right policy.Right, p vault.Path, target *vault.Target) (policy.Decision, vault.Metadata, error) {
-	decision, err := b.decide(who, right, p, target)
-	if err != nil {
-		return decision, vault.Metadata{}, err
+// shaped makes a handle look as the policy says.
+func shaped(shape, text string) string {
+	if shape == "" {
+		return text
 	}
-	meta, err := b.Vault.InTx(tx).Describe(p)
-	if err != nil {
-		return decision, meta, err
-	}
-	if who.Kind != identity.Owner && meta.Tier != vault.Standard && right != policy.List {
-		return decision, meta, approvalRequired(meta.Tier)
-	}
-	return decision, meta, nil
+	return strings.Replace(shape, "{handle}", text, 1)
 }
 
 // usable tells early what opening the value would refuse later.

@@ -9,6 +9,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/vault"
+	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
 // ListRequest selects a page.
@@ -33,23 +34,24 @@ type place struct {
 
 // List returns the metadata that who may see, in byte order of paths. A page
 // may be short or empty and still have a next one. Errors: *[vault.InvalidError]
-// of field "cursor", *[Denied] for an agent that asks for the trash.
+// of field "cursor", [identity.ErrUnauthenticated], *[Denied] for an agent that
+// asks for the trash.
 func (b *Broker) List(ctx context.Context, who identity.Principal, r ListRequest) (vault.Page, error) {
 	if r.Deleted && who.Kind != identity.Owner {
 		return vault.Page{}, ownerOnly()
+	}
+	if err := b.alive(ctx, who); err != nil {
+		return vault.Page{}, err
 	}
 	from, err := readPlace(r.After)
 	if err != nil {
 		return vault.Page{}, err
 	}
-	limit := r.Limit
-	if limit <= 0 {
-		limit = vault.DefaultPageSize
+	if r.Limit <= 0 {
+		r.Limit = vault.DefaultPageSize
 	}
-	limit = min(limit, vault.MaxPageSize)
-	var page vault.Page
-	prefixes := b.reach(who, r.Prefix)
-	seeks := 0
+	l := listing{b: b, judge: b.judge(who), request: r, limit: min(r.Limit, vault.MaxPageSize)}
+	prefixes := l.reach()
 	for i, prefix := range prefixes {
 		if prefix < from.Prefix {
 			continue
@@ -58,40 +60,80 @@ func (b *Broker) List(ctx context.Context, who identity.Principal, r ListRequest
 		if prefix == from.Prefix {
 			after = from.After
 		}
-		for {
-			if seeks++; seeks > maxSeeks || len(page.Items) == limit {
-				page.Next = place{prefix, after}.String()
-				return page, nil
-			}
-			got, err := b.Vault.List(ctx, vault.Query{Prefix: prefix, After: after, Limit: limit - len(page.Items), Deleted: r.Deleted})
-			if err != nil {
-				return vault.Page{}, err
-			}
-			for _, m := range got.Items {
-				if b.shows(who, m.Path) {
-					page.Items = append(page.Items, m)
-				}
-			}
-			if after = got.Next; after == "" {
-				break
-			}
+		if after, err = l.read(ctx, prefix, after); err != nil {
+			return vault.Page{}, err
 		}
-		if len(page.Items) == limit && i+1 < len(prefixes) {
-			page.Next = place{Prefix: prefixes[i+1]}.String()
-			return page, nil
+		switch {
+		case after != "":
+			l.page.Next = place{prefix, after}.String()
+			return l.page, nil
+		case len(l.page.Items) == l.limit && i+1 < len(prefixes):
+			l.page.Next = place{Prefix: prefixes[i+1]}.String()
+			return l.page, nil
 		}
 	}
-	return page, nil
+	return l.page, nil
 }
 
-// reach returns the prefixes to read: those the policy opens to who, cut to
-// what was asked for.
-func (b *Broker) reach(who identity.Principal, asked string) []string {
-	if who.Kind == identity.Owner {
+// listing is one page in the making.
+type listing struct {
+	b       *Broker
+	judge   judge
+	request ListRequest
+	limit   int
+	seeks   int
+	page    vault.Page
+}
+
+// read takes what may be seen below prefix until the page is full, and returns
+// where to go on below that prefix, "" at its end. Once something hidden is
+// met, whole pages of the vault are read whatever the limit, so that the length
+// of a page and its cursor say little about what is hidden.
+func (l *listing) read(ctx context.Context, prefix, after string) (string, error) {
+	size := l.limit - len(l.page.Items)
+	for {
+		if l.seeks++; l.seeks > maxSeeks {
+			return after, nil
+		}
+		query := vault.Query{Prefix: prefix, After: after, Limit: size, Deleted: l.request.Deleted}
+		got, err := l.b.c.Vault.List(ctx, query)
+		if err != nil {
+			return "", err
+		}
+		for i, m := range got.Items {
+			if !l.judge.shows(m.Path) {
+				size = vault.MaxPageSize
+				continue
+			}
+			l.page.Items = append(l.page.Items, m)
+			if len(l.page.Items) < l.limit {
+				continue
+			}
+			if i == len(got.Items)-1 {
+				return got.Next, nil
+			}
+			query.Limit = i + 1 // the cursor behind this very secret
+			got, err = l.b.c.Vault.List(ctx, query)
+			return got.Next, err
+		}
+		if after = got.Next; after == "" {
+			return "", nil
+		}
+		if size < vault.MaxPageSize {
+			size = l.limit - len(l.page.Items)
+		}
+	}
+}
+
+// reach returns the prefixes to read: those the policy opens to the caller, cut
+// to what was asked for.
+func (l *listing) reach() []string {
+	asked := l.request.Prefix
+	if l.judge.owner() {
 		return []string{asked}
 	}
 	var out []string
-	for _, allowed := range b.Policy.Current().Reach(who.Subject(), policy.List) {
+	for _, allowed := range l.judge.rules.Reach(l.judge.who.Subject(), policy.List) {
 		switch {
 		case strings.HasPrefix(asked, allowed):
 			return []string{asked}
@@ -127,10 +169,22 @@ func readPlace(cursor string) (place, error) {
 }
 
 // Describe returns the metadata of one secret that who may list. Errors:
-// *[Denied], [vault.ErrNotFound].
+// *[Denied], [vault.ErrNotFound], [identity.ErrUnauthenticated].
 func (b *Broker) Describe(ctx context.Context, who identity.Principal, p vault.Path) (vault.Metadata, error) {
-	if _, err := b.decide(who, policy.List, p, nil); err != nil {
+	if err := b.alive(ctx, who); err != nil {
 		return vault.Metadata{}, err
 	}
-	return b.Vault.Describe(ctx, p)
+	if j := b.judge(who); !j.shows(p) {
+		return vault.Metadata{}, j.denied(policy.List, p, nil)
+	}
+	return b.c.Vault.Describe(ctx, p)
+}
+
+// alive refuses a registered agent that was revoked since it connected. What is
+// recorded asks in its own transaction instead.
+func (b *Broker) alive(ctx context.Context, who identity.Principal) error {
+	if who.Kind == identity.Owner || who.Name == identity.Local {
+		return nil
+	}
+	return b.c.DB.View(ctx, func(tx *sqldb.Tx) error { return b.c.Agents.Alive(tx, who) })
 }

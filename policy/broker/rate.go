@@ -31,14 +31,15 @@ func (b *Broker) spendRate(tx *sqldb.Tx, who identity.Principal, d policy.Decisi
 	if rate.Count == 0 {
 		return nil
 	}
-	step := max(rate.Per.Microseconds()/int64(rate.Count), 1)
-	at := now.UnixMicro()
-	// A permit is there while the arrival time is less than a period ahead.
+	at, period := now.UnixMicro(), rate.Per.Microseconds()
+	step := max(period/int64(rate.Count), 1)
+	// A permit is there while the arrival time is less than a period ahead. One
+	// further ahead was made before the clock was set back, and counts for nothing.
 	n, err := tx.Exec(`INSERT INTO rates (principal, rule, arrival) VALUES (?, ?, ?)
 		ON CONFLICT (principal, rule) DO UPDATE
-		SET arrival = CASE WHEN rates.arrival > ? THEN rates.arrival ELSE ? END + ?
-		WHERE rates.arrival <= ?`,
-		who.ID(), d.Rule, at+step, at, at, step, at+rate.Per.Microseconds()-step)
+		SET arrival = CASE WHEN rates.arrival > ? AND rates.arrival <= ? THEN rates.arrival ELSE ? END + ?
+		WHERE rates.arrival <= ? OR rates.arrival > ?`,
+		who.ID(), d.Rule, at+step, at, at+period, at, step, at+period-step, at+period)
 	if err != nil {
 		return err
 	}

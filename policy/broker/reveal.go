@@ -10,30 +10,40 @@ import (
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
-// Reveal returns the plaintext of one version to who has the right for it; the
-// reading is on record before the value is opened. Errors: *[Denied],
-// [vault.ErrNotFound] and its kin.
+// Reveal returns the plaintext of one version to who has the right for it. It
+// is read in the transaction that records it, and handed out after the commit.
+// Errors: *[Denied], [vault.ErrNotFound] and its kin.
 func (b *Broker) Reveal(ctx context.Context, who identity.Principal, p vault.Path, version int) (vault.Secret, error) {
 	e := b.entry(who, "secret.read")
-	e.Path, e.Version, e.Outcome = p, version, audit.Intent
-	err := b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
-		decision, meta, err := b.permit(tx, who, policy.Reveal, p, nil)
-		e.Rule, e.RuleHash = decision.Rule, decision.RuleHash
-		if err != nil {
+	e.Version = version
+	return b.opened(ctx, who, &e, policy.Reveal, p)
+}
+
+// opened reads one version of a secret and records it as e, all or nothing.
+func (b *Broker) opened(ctx context.Context, who identity.Principal, e *audit.Entry, right policy.Right, p vault.Path) (vault.Secret, error) {
+	e.Path = p
+	j := b.judge(who)
+	decision := j.decide(e, right, p, nil)
+	if !decision.Allowed {
+		return vault.Secret{}, b.refuse(ctx, e, j.denied(right, p, nil))
+	}
+	var s vault.Secret
+	err := b.record(ctx, who, e, func(tx *sqldb.Tx) (err error) {
+		if _, err = b.guarded(tx, who, right, p); err != nil {
 			return err
 		}
-		if version == vault.Latest {
-			e.Version = meta.Version
-		}
-		if err := usable(meta, version, e.Time); err != nil {
+		if err = b.spendRate(tx, who, decision, e.Time); err != nil {
 			return err
 		}
-		return b.spendRate(tx, who, decision, e.Time)
+		if s, err = b.c.Vault.InTx(tx).Get(p, e.Version); err == nil {
+			e.Version = s.Version
+		}
+		return err
 	})
 	if err != nil {
 		return vault.Secret{}, err
 	}
-	return b.Vault.Get(ctx, p, version)
+	return s, nil
 }
 
 // Redacted is a secret as a model may see it.
@@ -46,24 +56,13 @@ type Redacted struct {
 const maskDots = "••••••••"
 
 // Redacted returns metadata and mask. It takes the right to list and is
-// recorded, since the value is opened to find a public prefix.
+// recorded, since the value is opened to find a public prefix. Errors: those of
+// [Broker.Reveal].
 func (b *Broker) Redacted(ctx context.Context, who identity.Principal, p vault.Path) (Redacted, error) {
 	e := b.entry(who, "secret.masked")
-	e.Path = p
-	var out Redacted
-	err := b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
-		decision, meta, err := b.permit(tx, who, policy.List, p, nil)
-		e.Rule, e.RuleHash = decision.Rule, decision.RuleHash
-		out.Metadata = meta
-		return err
-	})
+	s, err := b.opened(ctx, who, &e, policy.List, p)
 	if err != nil {
 		return Redacted{}, err
 	}
-	s, err := b.Vault.Get(ctx, p, vault.Latest)
-	if err != nil {
-		return Redacted{}, err
-	}
-	out.Mask = b.Catalogue.PublicPrefix(s.Value) + maskDots
-	return out, nil
+	return Redacted{Metadata: s.Metadata, Mask: b.c.Catalogue.PublicPrefix(s.Value) + maskDots}, nil
 }

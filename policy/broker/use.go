@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
@@ -33,42 +34,47 @@ type Fit func(handleText, shape string, destinations []vault.Destination) error
 
 // Use spends the handles on one request and lends their values to fn, once the
 // intent is durable. Principal, policy, destination, tier, expiry and count are
-// checked against now; any refusal spends nothing. The same handle standing
-// twice is spent once. What fn returns is recorded as the outcome, by code.
+// checked against now; any refusal spends nothing. What was checked is what is
+// opened: the version that was current then, not one that came since. The same
+// handle standing twice is spent once. What fn returns is recorded as the
+// outcome, by code.
 //
 // Errors: *[Denied], the errors of package handle, what fit returns,
 // [vault.ErrNotFound] and its kin, and fn's.
 func (b *Broker) Use(ctx context.Context, who identity.Principal, handles []string, target vault.Target, fit Fit, fn func(Opened) error) error {
 	e := b.entry(who, "handle.used")
-	e.Target, e.Outcome = target.Method+" "+target.Origin()+target.Path, audit.Intent
+	// The path is the caller's own text: it is recorded once it has been allowed.
+	e.Target, e.Outcome = target.Method+" "+target.Origin(), audit.Intent
 	if len(handles) == 0 {
 		return b.refuse(ctx, &e, &Denied{
 			Code: NoHandle, Reason: "The request carries no handle, and this desk only makes requests that use a secret.",
 			Next: "Get a handle with get_secret and put it where the secret would stand.",
 		})
 	}
-	intents := make([]intent, len(handles))
-	err := b.DB.Update(ctx, func(tx *sqldb.Tx) error {
-		if err := b.Agents.Alive(tx, who); err != nil {
+	j := b.judge(who)
+	intents := make([]intent, 0, len(handles))
+	err := b.c.DB.Update(ctx, func(tx *sqldb.Tx) error {
+		if err := b.c.Agents.Alive(tx, who); err != nil {
 			return err
 		}
-		for i, text := range handles {
-			until, err := b.spend(tx, who, text, target, fit, &e)
+		for _, text := range handles {
+			one, err := b.spend(tx, j, text, target, fit, &e)
 			if err != nil {
 				return err
 			}
-			seq, err := b.Audit.Append(tx, e)
-			if err != nil {
-				return err
-			}
-			intents[i] = intent{text: text, path: e.Path, version: e.Version, entry: e, seq: seq, until: until}
+			intents = append(intents, one)
 		}
 		return nil
 	})
+	if denied := (*byPolicy)(nil); errors.As(err, &denied) {
+		err = j.denied(policy.Use, denied.path, &target)
+	}
 	if err != nil {
 		return b.refuse(ctx, &e, err)
 	}
-	b.recorded(ctx)
+	for range intents {
+		b.seal.leaf(b)
+	}
 	err = b.open(ctx, who, intents, fn)
 	for _, in := range intents {
 		b.later(ctx, in.outcome(b, err))
@@ -76,14 +82,18 @@ func (b *Broker) Use(ctx context.Context, who identity.Principal, handles []stri
 	return err
 }
 
+// byPolicy says inside a transaction that the policy refuses; the words are
+// found after it.
+type byPolicy struct{ path vault.Path }
+
+func (*byPolicy) Error() string { return "denied by policy" }
+
 // intent is one spent handle on its way to a value.
 type intent struct {
-	text    string
-	path    vault.Path
-	version int
-	entry   audit.Entry
-	seq     int64
-	until   time.Time // when the handle expires
+	text  string
+	entry audit.Entry // names path and version
+	seq   int64
+	until time.Time // when the handle expires
 }
 
 func (in intent) outcome(b *Broker, err error) audit.Entry {
@@ -97,34 +107,47 @@ func (in intent) outcome(b *Broker, err error) audit.Entry {
 	return e
 }
 
-// spend checks one handle for target, counts it down, completes e and returns
-// when the handle expires.
-func (b *Broker) spend(tx *sqldb.Tx, who identity.Principal, text string, target vault.Target, fit Fit, e *audit.Entry) (until time.Time, err error) {
+// spend checks one handle for target, counts it down and records the intent. On
+// a refusal e says what is known.
+func (b *Broker) spend(tx *sqldb.Tx, j judge, text string, target vault.Target, fit Fit, e *audit.Entry) (in intent, err error) {
 	e.Path, e.Handle, e.Version, e.Rule, e.RuleHash = "", "", 0, "", ""
-	h, err := b.Handles.Spend(tx, who.ID(), text, e.Time)
+	h, err := b.c.Handles.Spend(tx, j.who.ID(), text, e.Time)
 	e.Path, e.Handle, e.Version = h.Path, h.ID, h.Version
 	if err != nil {
-		return until, err
+		return in, err
 	}
-	decision, meta, err := b.permit(tx, who, policy.Use, h.Path, &target)
-	e.Rule, e.RuleHash = decision.Rule, decision.RuleHash
+	decision := j.decide(e, policy.Use, h.Path, &target)
+	if !decision.Allowed {
+		return in, &byPolicy{h.Path}
+	}
+	meta, err := b.guarded(tx, j.who, policy.Use, h.Path)
 	if err != nil {
-		return until, err
+		return in, err
 	}
 	if err := within(h, decision.Limits, e.Time); err != nil {
-		return until, err
+		return in, err
 	}
 	if err := usable(meta, h.Version, e.Time); err != nil {
-		return until, err
+		return in, err
 	}
 	allowed := allowing(h, meta, target)
 	if len(allowed) == 0 {
-		return until, destinationDenied(meta, target)
+		return in, destinationDenied(meta, target)
 	}
 	if err := fit(text, h.Shape, allowed); err != nil {
-		return until, err
+		return in, err
 	}
-	return h.ExpiresAt, b.spendRate(tx, who, decision, e.Time)
+	if err := b.spendRate(tx, j.who, decision, e.Time); err != nil {
+		return in, err
+	}
+	in = intent{text: text, entry: *e, until: h.ExpiresAt}
+	if in.entry.Version == vault.Latest {
+		in.entry.Version = meta.Version
+	}
+	path, _ := b.c.Scrubber.Scrub(j.who.ID(), []byte(target.Path))
+	in.entry.Target += string(path)
+	in.seq, err = b.c.Audit.Append(tx, in.entry)
+	return in, err
 }
 
 // within holds a handle to the limits of the rules that allow this very request.
@@ -176,11 +199,11 @@ func destinationDenied(meta vault.Metadata, target vault.Target) *Denied {
 func (b *Broker) open(ctx context.Context, who identity.Principal, intents []intent, fn func(Opened) error) error {
 	opened := Opened{Values: make(map[string]secret.Value, len(intents))}
 	for _, in := range intents {
-		s, err := b.Vault.Get(ctx, in.path, in.version)
+		s, err := b.c.Vault.Get(ctx, in.entry.Path, in.entry.Version)
 		if err != nil {
 			return err
 		}
-		b.Scrubber.Keep(who.ID(), in.path, s.Value, in.until.Add(scrubMargin))
+		b.c.Scrubber.Keep(who.ID(), in.entry.Path, s.Value, in.until.Add(scrubMargin))
 		opened.Values[in.text] = s.Value
 		opened.Plain = opened.Plain || !redact.Maskable(s.Value)
 	}

@@ -14,6 +14,7 @@ const (
 	MaxHeaderBytes = 32 << 10 // names and values together
 	MaxQueryBytes  = 64 << 10 // URL query and Query together, encoded
 	MaxBodyBytes   = 1 << 20
+	MaxHandles     = 16 // standing anywhere in the request
 )
 
 // Field is one header or one query parameter.
@@ -67,6 +68,9 @@ func Prepare(c Call) (*Prepared, error) {
 		return nil, refuse(CodeBody, "The body is longer than 1 MiB.", "Send less in one request.")
 	}
 	p.note(InBody, c.Body)
+	if len(p.slots) > MaxHandles {
+		return nil, refuse(CodePlace, "More than 16 handles stand in one request.", "Use fewer secrets in one request.")
+	}
 	return p, nil
 }
 

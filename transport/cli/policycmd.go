@@ -165,7 +165,7 @@ func (a *app) policyExplain() *cobra.Command {
 				Stdio: stdio || agent == identity.Local && through == policy.DoorMCP,
 			}
 			return a.asOwner(cmd.Context(), func(d *desk, _ identity.Principal) error {
-				said, err := d.Explain(cmd.Context(), who, broker.ExplainRequest{Path: p, Right: r, Method: method, URL: url})
+				said, err := d.Explain(cmd.Context(), who, broker.ExplainRequest{Path: p, Right: r, Method: method, URL: url, Hypothetical: true})
 				if err != nil {
 					return err
 				}

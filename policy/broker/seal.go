@@ -1,0 +1,135 @@
+package broker
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/coatcheck-dev/coatcheck/policy/audit"
+	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
+)
+
+// A checkpoint is signed when sealEvery leaves wait for one or the oldest of
+// them has waited for sealAfter, and at [Broker.Close].
+const (
+	sealEvery = 4096
+	sealAfter = time.Minute
+)
+
+// sealer signs checkpoints beside the work, one at a time.
+type sealer struct {
+	mu      sync.Mutex
+	waiting int // leaves without a checkpoint
+	timer   *time.Timer
+	running bool
+	closed  bool
+	idle    sync.WaitGroup // the checkpoint in the making
+}
+
+// leaf counts a leaf and sees to it that a checkpoint follows.
+func (s *sealer) leaf(b *Broker) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting++
+	switch {
+	case s.closed:
+	case s.waiting >= sealEvery:
+		s.start(b)
+	case s.timer == nil:
+		s.timer = time.AfterFunc(sealAfter, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.start(b)
+		})
+	}
+}
+
+// start makes a checkpoint unless one is being made. s.mu is held.
+func (s *sealer) start(b *Broker) {
+	if s.closed || s.running || s.waiting == 0 {
+		return
+	}
+	s.running = true
+	s.stopTimer()
+	s.idle.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
+		defer cancel()
+		if err := s.sign(ctx, b); err != nil {
+			b.c.Log.ErrorContext(ctx, "checkpoint not written", slog.Any("error", err))
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.running = false
+	})
+}
+
+func (s *sealer) stopTimer() {
+	if s.timer != nil {
+		s.timer.Stop()
+		s.timer = nil
+	}
+}
+
+// sign purges what is overdue and makes a checkpoint of the log. Leaves that it
+// does not cover go on waiting.
+func (s *sealer) sign(ctx context.Context, b *Broker) error {
+	if err := b.purge(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	taken := s.waiting
+	s.mu.Unlock()
+	err := b.c.Anchor.Update(func(old []byte) ([]byte, error) { return b.c.Audit.Checkpoint(ctx, b.c.DB, old) })
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting -= taken
+	return nil
+}
+
+func (s *sealer) close(ctx context.Context, b *Broker) error {
+	s.mu.Lock()
+	s.closed = true
+	s.stopTimer()
+	s.mu.Unlock()
+	s.idle.Wait()
+	s.mu.Lock()
+	waiting := s.waiting
+	s.mu.Unlock()
+	if waiting == 0 {
+		return nil
+	}
+	return s.sign(ctx, b)
+}
+
+// purge destroys what has been in the trash for longer than
+// [vault.TrashRetention], each with a leaf of its own, and forgets handles that
+// ended long ago.
+func (b *Broker) purge(ctx context.Context) error {
+	for more := true; more; {
+		err := b.c.DB.Update(ctx, func(tx *sqldb.Tx) error {
+			now := b.now()
+			if _, err := b.c.Handles.Purge(tx, now); err != nil {
+				return err
+			}
+			paths, err := b.c.Vault.Purge(tx, now)
+			if err != nil {
+				return err
+			}
+			more = len(paths) > 0
+			for _, p := range paths {
+				if _, err := b.c.Audit.Append(tx, audit.Entry{Time: now, Event: "secret.purged", Actor: "coatcheck", Outcome: audit.OK, Path: p}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
