@@ -43,6 +43,7 @@ type desk struct {
 	audit  *audit.Log
 	key    *audit.Key
 	agents *identity.Store
+	known  *catalogue.Catalogue
 }
 
 // verify recomputes the whole log and compares it with what was signed, in the
@@ -126,7 +127,7 @@ func (a *app) assemble(ctx context.Context, h home, db *sqldb.DB, source embedde
 		return nil, err
 	}
 	key := audit.OpenKey(db, "coatcheck.dev/"+keys.VaultID(), keys)
-	d := &desk{home: h, log: log, db: db, keys: keys, agents: identity.New(), audit: audit.New(key, key), key: key}
+	d := &desk{home: h, log: log, db: db, keys: keys, agents: identity.New(), known: providers, audit: audit.New(key, key), key: key}
 	d.Broker, err = broker.New(broker.Config{
 		DB: db, Vault: embedded.New(db, keys, &embedded.Options{Now: a.now}), Policy: rules, Audit: d.audit,
 		Agents: d.agents, Handles: handle.New(), Scrubber: redact.New(a.now), HTTP: redeem.NewClient(nil),

@@ -189,7 +189,7 @@ func (a *app) stored(d *desk, meta vault.Metadata, c vault.Change) error {
 	}
 	if len(meta.Destinations) == 0 {
 		a.note("  may go nowhere yet: add a destination with --keep-value --to HOST")
-		if p, known := d.Catalogue.ForValue(c.Value); known {
+		if p, known := d.known.ForValue(c.Value); known {
 			a.note("  it looks like a key of %s: --to %s", p.Title, strings.Join(p.Hosts, " --to "))
 		}
 	}
