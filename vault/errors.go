@@ -10,7 +10,8 @@ var (
 	// ErrNotFound: no live secret has that path. Check the spelling, or restore it.
 	ErrNotFound = errors.New("no such secret")
 	// ErrExpired: the secret is past its expiry and its value stays shut; it is
-	// an [ErrNotFound] too (CONTRACT §19.14). Set a new value or another expiry.
+	// an [ErrNotFound] too (CONTRACT §19.14). Set another expiry; a new value alone
+	// does not bring it back.
 	ErrExpired = fmt.Errorf("secret has expired: %w", ErrNotFound)
 	// ErrVersionRetired: a rotation ended that version; it is an [ErrNotFound]
 	// too. Ask for the latest.

@@ -71,7 +71,7 @@ func TestQuery(t *testing.T) {
 		}
 		const all = "SELECT a FROM t ORDER BY a"
 		var got []int
-		// The same query inside itself, and a write to what is being read.
+		// A query that stops early inside another, and a write to what is being read.
 		err := tx.Query(all, nil, func(scan func(...any) error) error {
 			var a, inner int
 			if err := scan(&a); err != nil {
@@ -99,6 +99,9 @@ func TestQuery(t *testing.T) {
 				return err
 			}
 			got = append(got, a)
+			if err := tx.QueryRow(all).Scan(&n); err != nil { // the same query inside itself
+				return err
+			}
 			return tx.QueryRow("SELECT count(*) FROM t").Scan(&n)
 		})
 		if err != nil || len(got) != 5 {

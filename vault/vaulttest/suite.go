@@ -66,7 +66,7 @@ type testCase struct {
 
 func cases() []testCase {
 	var all []testCase
-	for _, group := range [][]testCase{putCases(), versionCases(), listCases(), trashCases()} {
+	for _, group := range [][]testCase{putCases(), limitCases(), versionCases(), listCases(), trashCases()} {
 		all = append(all, group...)
 	}
 	return all
