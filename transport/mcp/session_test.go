@@ -78,8 +78,11 @@ func TestSessions(t *testing.T) {
 				}
 				return
 			}
-			if want := string(archive.Files[j].Data); got != want || got == "" {
-				t.Errorf("run go test ./transport/mcp -update and look at the difference\n%s", got)
+			want := strings.Split(string(archive.Files[j].Data), "\n")
+			for n, line := range strings.Split(got, "\n") {
+				if n >= len(want) || line != want[n] {
+					t.Fatalf("line %d differs: run go test ./transport/mcp -update and look at the difference\n%s", n+1, line)
+				}
 			}
 		})
 	}
