@@ -101,6 +101,24 @@ func numericLabel(label string) bool {
 // A suffix under which strangers register names ("com", "github.io") is
 // refused; names without a public suffix ("corp.internal") are allowed.
 func ParseHostPattern(s string) (string, error) {
+	pattern, err := ParseWideHostPattern(s)
+	if err != nil {
+		return "", err
+	}
+	host, wild := strings.CutPrefix(pattern, "*.")
+	if !wild {
+		return pattern, nil
+	}
+	// With a label in front, because some suffixes are rules like "*.ck".
+	if public, _ := publicsuffix.PublicSuffix("x." + host); len(public) >= len(host) {
+		return "", invalid("host", "has a star in front of a public suffix")
+	}
+	return pattern, nil
+}
+
+// ParseWideHostPattern is [ParseHostPattern] with any suffix behind the star,
+// "*.com" too. It is for patterns that refuse: there, wide is the safe side.
+func ParseWideHostPattern(s string) (string, error) {
 	suffix, wild := strings.CutPrefix(s, "*.")
 	if !wild {
 		return ParseHost(s)
@@ -112,10 +130,6 @@ func ParseHostPattern(s string) (string, error) {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return "", invalid("host", "has a star in front of an address")
 	}
-	// With a label in front, because some suffixes are rules like "*.ck".
-	if public, _ := publicsuffix.PublicSuffix("x." + host); len(public) >= len(host) {
-		return "", invalid("host", "has a star in front of a public suffix")
-	}
 	return "*." + host, nil
 }
 
@@ -124,13 +138,23 @@ func ParseHostPattern(s string) (string, error) {
 // "a.b.example.com", not "example.com". A star reaches across no public suffix:
 // "*.amazonaws.com" does not cover "bucket.s3.amazonaws.com".
 func MatchHost(pattern, host string) bool {
+	if !MatchHostWide(pattern, host) {
+		return false
+	}
+	suffix, wild := strings.CutPrefix(pattern, "*.")
+	if !wild {
+		return true
+	}
+	public, _ := publicsuffix.PublicSuffix(host)
+	return len(public) < len(suffix)
+}
+
+// MatchHostWide is [MatchHost] with a star that covers every name below the
+// suffix, whoever may have registered it. It is for patterns that refuse.
+func MatchHostWide(pattern, host string) bool {
 	suffix, wild := strings.CutPrefix(pattern, "*")
 	if !wild {
 		return pattern == host
 	}
-	if len(host) <= len(suffix) || !strings.HasSuffix(host, suffix) {
-		return false
-	}
-	public, _ := publicsuffix.PublicSuffix(host)
-	return len(public) < len(suffix)-1
+	return len(host) > len(suffix) && strings.HasSuffix(host, suffix)
 }

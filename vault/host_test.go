@@ -115,6 +115,41 @@ func TestMatchHost(t *testing.T) {
 	}
 }
 
+// A pattern that refuses may name any suffix, and covers all that lies below.
+func TestWideHostPatterns(t *testing.T) {
+	for in, want := range map[string]string{"*.com": "*.com", "*.S3.amazonaws.com.": "*.s3.amazonaws.com", "*.ck": "*.ck", "*.internal": "*.internal", "a.example.com": "a.example.com"} {
+		if got, err := vault.ParseWideHostPattern(in); err != nil || got != want {
+			t.Errorf("%q: %q, %v", in, got, err)
+		}
+	}
+	for _, in := range []string{"", "*", "*.", "*.127.0.0.1", "*.[::1]", "*.1", "*.*.com", "a*.com", "a.*.com", "*com"} {
+		got, err := vault.ParseWideHostPattern(in)
+		if err == nil {
+			t.Errorf("%q was read as %q", in, got)
+			continue
+		}
+		wantInvalid(t, err, "host", in)
+	}
+	for _, tc := range []struct {
+		pattern, host string
+		want          bool
+	}{
+		{"*.amazonaws.com", "bucket.s3.amazonaws.com", true},
+		{"*.amazonaws.com", "s3.amazonaws.com", true},
+		{"*.com", "example.com", true},
+		{"*.s3.amazonaws.com", "bucket.s3.amazonaws.com", true},
+		{"*.example.com", "a.b.example.com", true},
+		{"*.example.com", "example.com", false},
+		{"*.example.com", "evilexample.com", false},
+		{"example.com", "example.com", true},
+		{"example.com", "a.example.com", false},
+	} {
+		if got := vault.MatchHostWide(tc.pattern, tc.host); got != tc.want {
+			t.Errorf("%q covers %q: %v", tc.pattern, tc.host, got)
+		}
+	}
+}
+
 // TestMatchHostIsByLabel: what matches lies below the pattern at a dot.
 func TestMatchHostIsByLabel(t *testing.T) {
 	label := rapid.StringMatching(`[a-z0-9]([a-z0-9-]{0,6}[a-z0-9])?`)
