@@ -3,8 +3,6 @@ package policy
 import (
 	"slices"
 	"strings"
-
-	"github.com/coatcheck-dev/coatcheck/vault"
 )
 
 // The fixed reasons of a [Decision].
@@ -25,12 +23,16 @@ const (
 // told yet: it is decided when the handle is used. So a permitted issue is no
 // permission to use: whoever redeems asks again, with the target, and heeds
 // that answer's limits too.
+//
+// In case of doubt "to" denies: a star in a deny rule's host covers every name
+// below, across public suffixes too, and its paths also match what a server may
+// read the path as, without ";parameters" and with escapes undone.
 func (p *Policy) Decide(r Request) Decision {
 	if p == nil || r.Agent == "" || r.Path == "" {
 		return Decision{Reason: reasonNoRule}
 	}
 	v := p.view(r.Subject, r.Right)
-	s := sum{path: string(r.Path), target: r.Target, right: r.Right}
+	s := sum{path: string(r.Path), target: newAim(r.Target), right: r.Right}
 	w := walk{trie: &v.trie, path: s.path, node: -1}
 	for c := w.next(); c != nil; c = w.next() {
 		s.cell(c, w.depth == len(s.path))
@@ -64,7 +66,7 @@ func (p *Policy) Decide(r Request) Decision {
 // prefix, so its rules come first; within one cell the lowest rank does.
 type sum struct {
 	path   string
-	target *vault.Target // nil: not known, or of no matter to the right
+	target aim // not known, or of no matter to the right: empty
 	right  Right
 
 	deny       *Rule
@@ -114,7 +116,7 @@ func (s *sum) group(g *group) {
 	n := g.narrow
 	switch {
 	case n == nil:
-	case s.target == nil:
+	case s.target.Target == nil:
 		if n.allow.rule != nil {
 			s.allow.merge(&n.allow)
 		}
@@ -140,8 +142,8 @@ func (s *sum) rules(rules []*Rule) {
 func (s *sum) rule(r *Rule) {
 	narrow := r.narrows(s.right)
 	switch {
-	case narrow && s.target == nil && r.Deny:
-	case narrow && s.target != nil && !r.reaches(s.target):
+	case narrow && s.target.Target == nil && r.Deny:
+	case narrow && s.target.Target != nil && !r.reaches(s.target):
 		s.elsewhere = s.elsewhere || !r.Deny
 	case r.Deny:
 		s.deny = first(s.deny, r)
@@ -166,7 +168,7 @@ func (t *tally) merge(other *tally) {
 func (v *view) to(s sum) []Narrow {
 	var to []Narrow
 	add := func(r *Rule) {
-		if !r.Deny && (s.target == nil || r.reaches(s.target)) {
+		if !r.Deny && (s.target.Target == nil || r.reaches(s.target)) {
 			to = append(to, r.To...)
 		}
 	}

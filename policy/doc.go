@@ -34,7 +34,10 @@
 //
 // A star in a glob is any run of characters, "/" included; nothing else is
 // special. Hosts are no globs: a name, an address, or *.example.com for every
-// name below. A duration is whole days, hours, minutes and seconds (1h30m), a
+// name below; *.com and other suffixes under which strangers register names are
+// for deny rules only, and a star reaches across such a suffix in them only. A
+// deny rule's URL paths also match a path as servers may read it: /v1/admin
+// matches /v1;x=1/admin. A duration is whole days, hours, minutes and seconds (1h30m), a
 // rate a number per s, m, h or d. rules: [] allows nothing and must be written.
 //
 // "to" narrows the right use and none else: a rule with it lists as any other,

@@ -128,6 +128,7 @@ func (p *Policy) near(r Request) []nearRule {
 		return nil
 	}
 	var found []nearRule
+	target := newAim(r.Target)
 	for _, rule := range p.ranked {
 		if !rule.names(r.Subject) {
 			continue
@@ -142,7 +143,7 @@ func (p *Policy) near(r Request) []nearRule {
 		if !slices.Contains(rule.Doors, r.Door) {
 			n.misses |= missDoor
 		}
-		if rule.narrows(r.Right) && (r.Target == nil && rule.Deny || r.Target != nil && !rule.reaches(r.Target)) {
+		if rule.narrows(r.Right) && (r.Target == nil && rule.Deny || r.Target != nil && !rule.reaches(target)) {
 			n.misses |= missTarget
 		}
 		found = append(found, n)

@@ -16,10 +16,13 @@ var (
 	agents  = []string{"ci", "claude-1", "claude-2", "local", "c"}
 	words   = []string{"a", "b", "ab", "prod", "production"}
 	globs   = []string{"*", "a*", "a/*", "a/b", "a/b*", "a/*/b", "*b", "*/a", "a*b*", "prod*", "production/*", "production/ab/*", "prod*/a", "ab", "a/b/a", "**", "a/**b"}
-	hosts   = []string{"a.example", "b.example", "x.a.example", "y.x.a.example", "10.0.0.1", "localhost"}
+	hosts   = []string{"a.example", "b.example", "x.a.example", "y.x.a.example", "10.0.0.1", "localhost", "x." + publicSuffix, publicSuffix, "sts.amazonaws.com"}
 	shapes  = []string{"", "", "sk-{handle}", "ghp_{handle}", "{handle}"}
-	targets = []string{"/", "/v1", "/v1/chat", "/v2/x"}
+	targets = []string{"/", "/v1", "/v1/chat", "/v2/x", "/v2;a=1/x", "/v2;/x;b", "/v2%3Bc/x", "/v1/c@t", "/v1/c%40t", "/v1;/c%40t%3Bd"}
 )
+
+// publicSuffix is below *.amazonaws.com, and strangers have names below it.
+const publicSuffix = "s3.amazonaws.com"
 
 func subset(t *rapid.T, name string, from []string, most int) []string {
 	return rapid.SliceOfNDistinct(rapid.SampledFrom(from), 1, most, rapid.ID).Draw(t, name)
@@ -59,13 +62,17 @@ func drawRule(t *rapid.T, name string) string {
 	}
 	if to {
 		line("to:")
+		wild := []string{"*.example.org", "*.a.example", "*.x.a.example", "*.amazonaws.com"}
+		if deny {
+			wild = append(wild, "*.com", "*."+publicSuffix, "*.example")
+		}
 		for range rapid.IntRange(1, 3).Draw(t, "entries") {
-			entry := `host: "` + rapid.SampledFrom(append([]string{"*.example.org", "*.a.example", "*.x.a.example"}, hosts...)).Draw(t, "host") + `"`
+			entry := `host: "` + rapid.SampledFrom(append(wild, hosts...)).Draw(t, "host") + `"`
 			if rapid.Bool().Draw(t, "with methods") {
 				entry += ", methods: " + list(subset(t, "methods", []string{"GET", "POST", "PUT"}, 2))
 			}
 			if rapid.Bool().Draw(t, "with url paths") {
-				entry += ", paths: " + list(subset(t, "url paths", []string{"/v1*", "/v1/*", "/*", "/v2/x", "/*x"}, 2))
+				entry += ", paths: " + list(subset(t, "url paths", []string{"/v1*", "/v1/*", "/*", "/v2/x", "/*x", "/v1/c@t"}, 2))
 			}
 			line("  - {%s}", entry)
 		}

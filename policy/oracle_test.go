@@ -3,7 +3,9 @@ package policy_test
 import (
 	"cmp"
 	"fmt"
+	"net/url"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -44,17 +46,41 @@ func hits(r policy.Rule, q policy.Request) bool {
 	if q.Target == nil {
 		return !r.Deny
 	}
+	paths := []string{q.Target.Path}
+	if r.Deny {
+		paths = servers(q.Target.Path)
+	}
 	return some(r.To, func(n policy.Narrow) bool {
 		host := n.Host == q.Target.Host
 		if suffix, wild := strings.CutPrefix(n.Host, "*."); wild {
 			labels := strings.Split(q.Target.Host, ".")
-			for i := 1; i < len(labels); i++ {
-				host = host || strings.Join(labels[i:], ".") == suffix
+			for i := range labels {
+				at := strings.Join(labels[i:], ".")
+				host = host || i > 0 && at == suffix
+				if !r.Deny && at == publicSuffix {
+					break // an allow reaches no further up
+				}
 			}
 		}
 		return host && (len(n.Methods) == 0 || slices.Contains(n.Methods, q.Target.Method)) &&
-			(len(n.Paths) == 0 || some(n.Paths, func(g vault.Glob) bool { return matches(string(g), q.Target.Path) }))
+			(len(n.Paths) == 0 || some(n.Paths, func(g vault.Glob) bool {
+				return some(paths, func(p string) bool { return matches(string(g), p) })
+			}))
 	})
+}
+
+// servers is the ways in which servers read a path: parameters dropped or
+// kept, escapes undone or not, in either order.
+func servers(path string) []string {
+	drop := func(p string) string { return regexp.MustCompile(";[^/]*").ReplaceAllString(p, "") }
+	undo := func(p string) string {
+		plain, err := url.PathUnescape(p)
+		if err != nil {
+			panic(err)
+		}
+		return plain
+	}
+	return []string{path, drop(path), undo(path), undo(drop(path)), drop(undo(path))}
 }
 
 // specific is the length of the longest literal prefix of the rule's globs

@@ -74,7 +74,9 @@ func (r *reader) rules(f field) []*Rule {
 func (r *reader) rule(n ast.Node, lines map[string]int) *Rule {
 	rule := &Rule{Line: start(n).line, Doors: []Door{DoorEgress, DoorMCP}}
 	seen := make(map[string]position, 8)
-	for _, f := range r.fields(n, "a rule", "name", "agents", "doors", "paths", "allow", "deny", "limits", "to", "shape", "reason") {
+	fields := r.fields(n, "a rule", "name", "agents", "doors", "paths", "allow", "deny", "limits", "to", "shape", "reason")
+	rule.Deny = slices.ContainsFunc(fields, func(f field) bool { return f.name == "deny" })
+	for _, f := range fields {
 		seen[f.name] = f.at
 		switch f.name {
 		case "name":
@@ -90,12 +92,11 @@ func (r *reader) rule(n ast.Node, lines map[string]int) *Rule {
 		case "paths":
 			rule.Paths = list(r, f, `"production/openai/*"`, r.secretPath)
 		case "allow", "deny":
-			rule.Deny = f.name == "deny"
 			rule.Rights = list(r, f, "list, use", func(n ast.Node) Right { return oneOf(r, n, "right", Rights()) })
 		case "limits":
 			rule.Limits = r.limits(f)
 		case "to":
-			rule.To = r.to(f)
+			rule.To = r.to(f, rule.Deny)
 		case "shape":
 			rule.Shape = r.shape(f)
 		case "reason":

@@ -9,8 +9,9 @@ import (
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
 
-// to reads the list of destinations a rule narrows to.
-func (r *reader) to(f field) []Narrow {
+// to reads the list of destinations a rule narrows to. A deny rule may name
+// hosts more widely.
+func (r *reader) to(f field, deny bool) []Narrow {
 	nodes := r.items(f, "{host: api.openai.com}")
 	if len(nodes) > maxList {
 		r.fail(start(f.value), "make several rules of it", "to has more than %d entries", maxList)
@@ -18,18 +19,18 @@ func (r *reader) to(f field) []Narrow {
 	}
 	narrows := make([]Narrow, 0, len(nodes))
 	for _, n := range nodes {
-		narrows = append(narrows, r.narrow(n))
+		narrows = append(narrows, r.narrow(n, deny))
 	}
 	slices.SortFunc(narrows, compareNarrow)
 	return slices.Clip(slices.CompactFunc(narrows, equalNarrow))
 }
 
-func (r *reader) narrow(n ast.Node) Narrow {
+func (r *reader) narrow(n ast.Node, deny bool) Narrow {
 	var out Narrow
 	for _, f := range r.fields(n, "an entry of to", "host", "methods", "paths") {
 		switch f.name {
 		case "host":
-			out.Host = r.host(f)
+			out.Host = r.host(f, deny)
 		case "methods":
 			out.Methods = list(r, f, "POST", r.method)
 		case "paths":
@@ -42,12 +43,16 @@ func (r *reader) narrow(n ast.Node) Narrow {
 	return out
 }
 
-func (r *reader) host(f field) string {
+func (r *reader) host(f field, deny bool) string {
 	s := r.text(f.value, f.name)
 	if r.err != nil {
 		return ""
 	}
-	host, err := vault.ParseHostPattern(s)
+	parse := vault.ParseHostPattern
+	if deny {
+		parse = vault.ParseWideHostPattern
+	}
+	host, err := parse(s)
 	if err != nil {
 		msg, hint := err.Error(), "write a name, an address or *.example.com"
 		switch {

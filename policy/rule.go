@@ -53,35 +53,6 @@ func (r *Rule) covers(p vault.Path) bool {
 	return p != "" && slices.ContainsFunc(r.Paths, func(g vault.Glob) bool { return g.Match(string(p)) })
 }
 
-// reaches reports whether t is one of the rule's targets; a rule without "to"
-// reaches every target.
-func (r *Rule) reaches(t *vault.Target) bool {
-	if len(r.To) == 0 {
-		return true
-	}
-	for i := range r.To {
-		if r.To[i].allows(t) {
-			return true
-		}
-	}
-	return false
-}
-
-func (n *Narrow) allows(t *vault.Target) bool {
-	if !vault.MatchHost(n.Host, t.Host) || len(n.Methods) > 0 && !slices.Contains(n.Methods, t.Method) {
-		return false
-	}
-	if len(n.Paths) == 0 {
-		return true
-	}
-	for _, g := range n.Paths {
-		if g.Match(t.Path) {
-			return true
-		}
-	}
-	return false
-}
-
 // compareNarrow orders the entries of "to" by host, methods and paths.
 func compareNarrow(a, b Narrow) int {
 	return cmp.Or(cmp.Compare(a.Host, b.Host), slices.Compare(a.Methods, b.Methods), slices.Compare(a.Paths, b.Paths))

@@ -169,6 +169,7 @@ var broken = []struct{ name, src, want string }{
 	{"to host star", ruleWith("to: [{host: \"*\"}]"), `p:7:17: host is not a name; leave out to: for every destination of the secret`},
 	{"to public suffix", ruleWith("to: [{host: \"*.com\"}]"), `p:7:17: host has a star in front of a public suffix; write a name, an address or *.example.com`},
 	{"to public suffix of two labels", ruleWith("to: [{host: \"*.co.uk\"}]"), `p:7:17: host has a star in front of a public suffix; write a name, an address or *.example.com`},
+	{"to public suffix, allowed before denied", head + "  - name: a\n    agents: [x]\n    paths: [x]\n    to: [{host: \"*.com\"}]\n    allow: [use]\n", `p:6:17: host has a star in front of a public suffix; write a name, an address or *.example.com`},
 	{"to inner star", ruleWith("to: [{host: \"api.*.com\"}]"), `p:7:17: host has a star inside; one may only stand for whole labels in front; write a name, an address or *.example.com`},
 	{"to odd address", ruleWith("to: [{host: 0x7f.1}]"), `p:7:17: host looks like an address in an unusual spelling; write a name, an address or *.example.com`},
 	{"to number host", ruleWith("to: [{host: 2130706433}]"), `p:7:17: host must be text, not a number; put it in double quotes`},
