@@ -104,7 +104,7 @@ func (s *state) update(tb testing.TB, fn func(tx *sqldb.Tx) error) {
 
 func (s *state) checkpoint(tb testing.TB) []byte {
 	tb.Helper()
-	signed, err := s.log.Checkpoint(tb.Context(), s.DB)
+	signed, err := s.log.Checkpoint(tb.Context(), s.DB, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -209,7 +209,7 @@ func TestManyProcessesAppendAndSeal(t *testing.T) {
 						return err
 					})
 					if err == nil && i%5 == 0 {
-						_, err = s.log.Checkpoint(t.Context(), db)
+						_, err = s.log.Checkpoint(t.Context(), db, nil)
 					}
 					if err != nil {
 						t.Error(err)

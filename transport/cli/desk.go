@@ -3,9 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
@@ -17,7 +15,6 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy/redact"
 	"github.com/coatcheck-dev/coatcheck/policy/redeem"
 	"github.com/coatcheck-dev/coatcheck/vault/embedded"
-	"github.com/coatcheck-dev/coatcheck/vault/private"
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
@@ -49,10 +46,7 @@ type desk struct {
 // verify recomputes the whole log and compares it with what was signed, in the
 // database and outside of it.
 func (d *desk) verify(ctx context.Context) (audit.Report, error) {
-	if err := d.key.Check(); err != nil {
-		return audit.Report{}, err
-	}
-	anchor, err := d.home.anchored()
+	anchor, err := d.home.anchor().read()
 	if err != nil {
 		return audit.Report{}, err
 	}
@@ -131,7 +125,7 @@ func (a *app) assemble(ctx context.Context, h home, db *sqldb.DB, source embedde
 	d.Broker, err = broker.New(broker.Config{
 		DB: db, Vault: embedded.New(db, keys, &embedded.Options{Now: a.now}), Policy: rules, Audit: d.audit,
 		Agents: d.agents, Handles: handle.New(), Scrubber: redact.New(a.now), HTTP: redeem.NewClient(nil),
-		Catalogue: providers, Anchor: func(signed []byte) error { return private.WriteFile(h.anchor(), signed) },
+		Catalogue: providers, Anchor: h.anchor(),
 		Now: a.now, Log: log,
 	})
 	return d, err
@@ -145,16 +139,6 @@ func (d *desk) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	return errors.Join(d.Broker.Close(ctx), d.db.Close())
-}
-
-// anchored returns the checkpoint kept outside the database, nil when there is none.
-func (h home) anchored() ([]byte, error) {
-	if err := private.CheckFile(h.anchor()); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	return os.ReadFile(h.anchor())
 }
 
 // asOwner runs a command of the owner on the opened home.

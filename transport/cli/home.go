@@ -26,9 +26,7 @@ func (h home) database() string { return filepath.Join(string(h), "vault.db") }
 func (h home) key() string      { return filepath.Join(string(h), "key") }
 func (h home) policy() string   { return filepath.Join(string(h), "policy.yaml") }
 func (h home) config() string   { return filepath.Join(string(h), "config.yaml") }
-
-// anchor holds the last signed checkpoint of the audit log.
-func (h home) anchor() string { return filepath.Join(string(h), "checkpoint") }
+func (h home) anchor() anchor   { return anchor(filepath.Join(string(h), "checkpoint")) }
 
 // home returns COATCHECK_HOME or the user's configuration folder + /coatcheck,
 // as an absolute path.
