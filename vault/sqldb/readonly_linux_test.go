@@ -23,7 +23,7 @@ func asUser(t *testing.T, dir string, fn func()) {
 	}
 	const nobody = 65534
 	err := filepath.WalkDir(filepath.Dir(dir), func(path string, _ os.DirEntry, err error) error {
-		return errors.Join(err, os.Lchown(path, nobody, nobody)) //nolint:gosec // the test's own folder
+		return errors.Join(err, os.Lchown(path, nobody, nobody))
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +64,7 @@ func TestReadOnlyFolder(t *testing.T) {
 			path := filepath.Join(privateDir(t), "x.db")
 			prepare(t, path)
 			before, _ := os.ReadFile(path)
-			if err := os.Chmod(filepath.Dir(path), 0o500); err != nil { //nolint:gosec // a folder
+			if err := os.Chmod(filepath.Dir(path), 0o500); err != nil {
 				t.Fatal(err)
 			}
 			asUser(t, filepath.Dir(path), func() {
@@ -79,7 +79,7 @@ func TestReadOnlyFolder(t *testing.T) {
 			if after, _ := os.ReadFile(path); string(after) != string(before) {
 				t.Error("the file was changed")
 			}
-			if err := os.Chmod(filepath.Dir(path), 0o700); err != nil { //nolint:gosec // a folder
+			if err := os.Chmod(filepath.Dir(path), 0o700); err != nil {
 				t.Fatal(err)
 			}
 		})
