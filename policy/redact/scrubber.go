@@ -91,7 +91,7 @@ func (s *Scrubber) Scrub(principal string, text []byte) (clean []byte, masked in
 
 // ScrubCut is [Scrubber.Scrub] for a text whose end is missing, such as a body
 // that was cut at a limit. A value may have been cut with it, so the last part
-// of the text is dropped: ten times the longest value, rounded up to 4 KiB,
+// of the text is dropped: twenty times the longest value, rounded up to 4 KiB,
 // whatever stands there.
 func (s *Scrubber) ScrubCut(principal string, text []byte) (clean []byte, masked int) {
 	snap := s.snapshot(principal)

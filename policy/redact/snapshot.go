@@ -87,11 +87,17 @@ func widen(text []byte, end int, e ending) (int, int) {
 	return start, end
 }
 
+// stretch is how many bytes of a text one byte of a value may take at most: two
+// hexadecimal digits, each escaped at the greatest length. Base64 is shorter: a
+// value of L bytes is in at most 4·L/3 + 4 characters, padding and all, fewer
+// than 2·L from [MinBytes] on.
+const stretch = 2 * longestEscape
+
 // margin is how much at the end of a text that was cut off may be the
 // beginning of a value. It is a multiple of 4 KiB, so that it tells no length.
 func (s *snapshot) margin() int {
 	const step = 4 << 10
-	return (s.longest*longestEntity + step - 1) / step * step
+	return (s.longest*stretch + step - 1) / step * step
 }
 
 // scrub masks text up to index keep; spans that begin before it are masked

@@ -133,8 +133,12 @@ func unicodeEscape(out, s []byte) ([]byte, int) {
 	return out, 0
 }
 
+// longestEscape is the most bytes that an escape for one byte takes:
+// \U00000041. A pair of \uXXXX takes twelve, for four bytes.
+const longestEscape = 10
+
 // longestEntity is the longest HTML escape that is undone: &#x10FFFF;
-const longestEntity = 10
+const longestEntity = longestEscape
 
 func entity(out, s []byte) ([]byte, int) {
 	n := bytes.IndexByte(s[:min(len(s), longestEntity)], ';')
