@@ -150,10 +150,10 @@ func (a *app) handleIssue() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&r.For, "agent", identity.Local, "`NAME` of the agent the handle is for")
-	cmd.Flags().StringVar(&ttl, "ttl", "15m", "how long it lives, a `DURATION` of at most 24h")
-	cmd.Flags().IntVar(&r.Uses, "uses", 0, "`NUMBER` of times it can be used (default not counted)")
-	cmd.Flags().IntVar(&r.Version, "version", vault.Latest, "pin the version of that `NUMBER` (default follows rotations)")
+	cmd.Flags().StringVar(&r.For, "agent", identity.Local, "the agent the handle is for, by `NAME`")
+	cmd.Flags().StringVar(&ttl, "ttl", "15m", "how long it lives, a `DURATION` up to 24h")
+	cmd.Flags().IntVar(&r.Uses, "uses", 0, "how often it can be used, a `NUMBER` (default not counted)")
+	cmd.Flags().IntVar(&r.Version, "version", vault.Latest, "pin a version, by its `NUMBER` (default follows rotations)")
 	return cmd
 }
 
@@ -206,7 +206,7 @@ func (a *app) handleList() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&agent, "agent", "", "only those of the agent of that `NAME`")
+	cmd.Flags().StringVar(&agent, "agent", "", "only those of one agent, by `NAME`")
 	return cmd
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -24,11 +25,7 @@ func (a *app) auditTail() *cobra.Command {
 				return usage("--lines is not 1 to 10000")
 			}
 			return a.asOwner(cmd.Context(), func(d *desk, _ identity.Principal) error {
-				var records []audit.Record
-				err := d.db.View(cmd.Context(), func(tx *sqldb.Tx) (err error) {
-					records, err = d.audit.Last(tx, n)
-					return err
-				})
+				records, err := d.newest(cmd.Context(), n)
 				if err != nil {
 					return err
 				}
@@ -36,8 +33,26 @@ func (a *app) auditTail() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().IntVarP(&n, "lines", "n", 20, "`NUMBER` of events, at most 10000")
+	cmd.Flags().IntVarP(&n, "lines", "n", 20, "how many events, a `NUMBER` up to 10000")
 	return cmd
+}
+
+// newest returns the last n records, oldest first, from one snapshot.
+func (d *desk) newest(ctx context.Context, n int) (records []audit.Record, err error) {
+	err = d.db.View(ctx, func(tx *sqldb.Tx) error {
+		last, err := d.audit.Last(tx, 1)
+		if err != nil || len(last) == 0 {
+			return err
+		}
+		for after := max(0, last[0].Seq-int64(n)); ; after = records[len(records)-1].Seq {
+			page, err := d.audit.Tail(tx, after, audit.MaxPage)
+			records = append(records, page...)
+			if err != nil || len(page) < audit.MaxPage {
+				return err
+			}
+		}
+	})
+	return records, err
 }
 
 // recordRow is one event as JSON; absent fields do not apply to the event.
@@ -86,7 +101,7 @@ func (a *app) auditVerify() *cobra.Command {
 			"database and with the one kept outside of it, in the home's file checkpoint. Whatever was\n" +
 			"changed, removed or put in before the last checkpoint is named; then the exit code is 9.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.asOwner(cmd.Context(), func(d *desk, _ identity.Principal) error {
+			return a.onHome(cmd.Context(), false, a.inspect, func(d *desk, _ identity.Principal) error {
 				report, err := d.verify(cmd.Context())
 				if err != nil {
 					return err

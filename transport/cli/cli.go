@@ -78,7 +78,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flagError(cmd, a.args, err) })
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "write results and errors as JSON")
 	root.PersistentFlags().StringVar(&a.logLevel, "log-level", "",
-		"least severe `LEVEL` logged to standard error: debug, info, warn or error (default info for serve and mcp, else warn)")
+		"log to standard error from `LEVEL` up: debug, info, warn, error (default warn; info for serve and mcp)")
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(helpCommand())
 	root.AddCommand(

@@ -82,7 +82,7 @@ func (a *app) demoHome(ctx context.Context, h home, value, address string) error
 			Value: secret.New([]byte(value)), Destinations: &[]vault.Destination{to},
 		})
 	}
-	return errors.Join(err, d.close(ctx))
+	return d.finish(ctx, err)
 }
 
 // modelSide is all that a model, its client and whoever reads their logs see.

@@ -55,12 +55,38 @@ func (d *desk) verify(ctx context.Context) (audit.Report, error) {
 
 // open wires the home together for a command of the owner, for whom a broken
 // policy is a warning.
-func (a *app) open(ctx context.Context, h home) (*desk, error) { return a.openWith(ctx, h, false) }
+func (a *app) open(ctx context.Context, h home) (*desk, error) {
+	return guarded(ctx)(a.wire(ctx, h, false))
+}
 
 // openStrict is open for a door: it refuses to start without a good policy.
-func (a *app) openStrict(ctx context.Context, h home) (*desk, error) { return a.openWith(ctx, h, true) }
+func (a *app) openStrict(ctx context.Context, h home) (*desk, error) {
+	return guarded(ctx)(a.wire(ctx, h, true))
+}
 
-func (a *app) openWith(ctx context.Context, h home, strict bool) (*desk, error) {
+// inspect is open for a command that judges the record itself.
+func (a *app) inspect(ctx context.Context, h home) (*desk, error) { return a.wire(ctx, h, false) }
+
+// guarded lets a desk start if its record is not shorter than what was signed;
+// the rest shows at the next checkpoint, before it is signed.
+func guarded(ctx context.Context) func(*desk, error) (*desk, error) {
+	return func(d *desk, err error) (*desk, error) {
+		if err != nil {
+			return nil, err
+		}
+		anchor, err := d.home.anchor().read()
+		if err == nil {
+			err = d.db.View(ctx, func(tx *sqldb.Tx) error { return d.audit.CheckLength(tx, anchor) })
+		}
+		if err != nil {
+			return nil, errors.Join(err, d.db.Close())
+		}
+		return d, nil
+	}
+}
+
+// wire opens a home whatever its record says.
+func (a *app) wire(ctx context.Context, h home, strict bool) (*desk, error) {
 	usual := slog.LevelWarn
 	if strict {
 		usual = slog.LevelInfo
@@ -73,11 +99,7 @@ func (a *app) openWith(ctx context.Context, h home, strict bool) (*desk, error) 
 	if err != nil {
 		log.WarnContext(ctx, "policy not usable, agents are refused", slog.Any("error", err))
 	}
-	key, err := a.keyFile(h)
-	if err != nil {
-		return nil, err
-	}
-	source, err := embedded.ParseKeySource(embedded.FileURI(key))
+	source, _, err := a.keySource(h)
 	if err != nil {
 		return nil, err
 	}
@@ -141,15 +163,32 @@ func (d *desk) close(ctx context.Context) error {
 	return errors.Join(d.Broker.Close(ctx), d.db.Close())
 }
 
-// asOwner runs a command of the owner on the opened home.
+// finish closes the desk after a command that ended with err. One that was
+// carried out is not told as one that was not.
+func (d *desk) finish(ctx context.Context, err error) error {
+	closing := d.close(ctx)
+	if err == nil && closing != nil {
+		return notSealed{closing}
+	}
+	return errors.Join(err, closing)
+}
+
+// asOwner runs a command of the owner on a home that exists.
 func (a *app) asOwner(ctx context.Context, run func(d *desk, who identity.Principal) error) error {
-	h, err := a.ready()
+	return a.onHome(ctx, false, a.open, run)
+}
+
+// onHome opens the home, runs a command of the owner on it and closes it.
+func (a *app) onHome(ctx context.Context, first bool, open func(context.Context, home) (*desk, error),
+	run func(d *desk, who identity.Principal) error,
+) error {
+	h, err := a.ready(first)
 	if err != nil {
 		return err
 	}
-	d, err := a.open(ctx, h)
+	d, err := open(ctx, h)
 	if err != nil {
 		return err
 	}
-	return errors.Join(run(d, identity.OwnerCLI()), d.close(ctx))
+	return d.finish(ctx, run(d, identity.OwnerCLI()))
 }

@@ -25,8 +25,9 @@ type finding struct {
 func (a *app) doctorCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "doctor", Short: "Check the home and say what protects it", Args: nothing,
-		Long: "Checks folder, key, vault, policy, record and configuration, and changes nothing. Ends with\n" +
-			"code 1 if a check fails; warnings do not count.",
+		Long: "Checks folder, key, vault, policy, record and configuration, and repairs nothing. Like every\n" +
+			"command it opens the vault, which brings one of an older version up to date. Ends with code 1\n" +
+			"if a check fails; warnings do not count.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := a.home()
 			if err != nil {
@@ -71,7 +72,7 @@ func (a *app) examine(ctx context.Context, h home) []finding {
 		return list
 	}
 	good := check("home", private.CheckDir(string(h)), string(h))
-	key, err := a.keyFile(h)
+	_, key, err := a.keySource(h)
 	if err == nil {
 		err = private.CheckFile(key)
 	}
@@ -86,17 +87,23 @@ func (a *app) examine(ctx context.Context, h home) []finding {
 	check("config", err, h.config())
 	rules, err := h.readPolicy()
 	check("policy", err, h.policy())
-	if good && !missing(h.database()) {
+	switch lost := h.lost(); {
+	case lost != nil:
+		check("vault", lost, "")
+	case good && missing(h.database()):
+		warn("vault", "not there yet: coatcheck init")
+	case good:
 		list = append(list, a.examineVault(ctx, h, rules)...)
 	}
-	warn("mode", "M0: agents that run programs as this user can read the home. Prompts, transcripts and logs are protected, not against such a program")
+	warn("mode", "M0: not detected but assumed, that agents run programs as this user, who can read the home. "+
+		"Prompts, transcripts and logs are protected, not against such a program")
 	return list
 }
 
 func (a *app) examineVault(ctx context.Context, h home, rules *policy.Policy) []finding {
 	quiet := *a
 	quiet.logLevel = "error"
-	d, err := quiet.open(ctx, h)
+	d, err := quiet.inspect(ctx, h)
 	if err != nil {
 		return []finding{{"fail", "vault", err.Error()}}
 	}

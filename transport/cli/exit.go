@@ -20,6 +20,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy/redeem"
 	"github.com/coatcheck-dev/coatcheck/transport/connect"
 	"github.com/coatcheck-dev/coatcheck/transport/connect/jsonc"
+	"github.com/coatcheck-dev/coatcheck/transport/httpd"
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
 
@@ -53,7 +54,7 @@ func ExitCodes() []ExitCode {
 		{exitNotFound, "no such secret, version, agent or handle"},
 		{exitConflict, "it exists already, or a secret and a namespace would share a path"},
 		{exitKey, "the key is missing or wrong, or a file is open to others"},
-		{exitStorage, "the storage refuses: read-only, full, busy, damaged or written by a newer version"},
+		{exitStorage, "the storage refuses: read-only, full, busy, damaged, gone or written by a newer version"},
 		{exitPolicy, "the policy, the configuration or a client's configuration has an error"},
 		{exitTampered, "the audit log was changed"},
 	}
@@ -87,7 +88,8 @@ var exitTable = []struct {
 	{vault.ErrNetworkFilesystem, exitStorage, "Put the home on a local disk: set COATCHECK_HOME."},
 	{syscall.EROFS, exitStorage, "Nothing was changed. The home is on a read-only disk."},
 	{syscall.ENOSPC, exitStorage, "Free some room and try again."},
-	{fs.ErrPermission, exitStorage, "Check who may write to the home."},
+	{fs.ErrPermission, exitStorage, "Check who may read and write in the home."},
+	{httpd.ErrInsecureListen, exitUsage, "Set tls_cert and tls_key in config.yaml, or give --insecure-listen where something in front ends TLS."},
 	{connect.ErrUnknownClient, exitUsage, ""},
 	{connect.ErrPasses, exitUsage, ""},
 	{connect.ErrChanged, exitConflict, "Nothing was changed. Try again."},
@@ -102,13 +104,25 @@ func (e usageError) Unwrap() error { return e.error }
 
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// configError is a policy or a configuration that a door does not start with.
-type configError struct {
+// codedError is a failure of the home as a whole, with its own exit code and
+// what to do next.
+type codedError struct {
 	error
+	code int
 	next string
 }
 
-func (e configError) Unwrap() error { return e.error }
+func (e codedError) Unwrap() error { return e.error }
+
+// notSealed is a command that was carried out, and whose record could not be
+// signed or closed afterwards.
+type notSealed struct{ error }
+
+func (e notSealed) Error() string {
+	return "the command was carried out, but its record could not be signed: " + e.error.Error()
+}
+
+func (e notSealed) Unwrap() error { return e.error }
 
 // judge returns the exit code of err and what to do next.
 func judge(err error) (code int, next string) {
@@ -119,7 +133,8 @@ func judge(err error) (code int, next string) {
 		refusal  *redeem.Refusal
 		syntax   *policy.SyntaxError
 		client   *jsonc.SyntaxError
-		config   configError
+		coded    codedError
+		unsealed notSealed
 		tampered *audit.TamperError
 	)
 	switch {
@@ -136,9 +151,16 @@ func judge(err error) (code int, next string) {
 	case errors.As(err, &client):
 		return exitPolicy, "Repair the file, or use --print and put the entry in yourself."
 	case errors.As(err, &tampered):
-		return exitTampered, "Keep a copy of the home as it is now, and compare it with a backup."
-	case errors.As(err, &config):
-		return exitPolicy, config.next
+		if tampered.AgainstAnchor() {
+			return exitTampered, tamperedNext + "\n" + giveUpAnchor
+		}
+		return exitTampered, tamperedNext
+	case errors.Is(err, audit.ErrCheckpoint):
+		return exitTampered, tamperedNext + "\n" + giveUpAnchor
+	case errors.As(err, &unsealed):
+		return exitStorage, "Do not repeat it. Remedy the cause; the next change signs this one too. See 'coatcheck audit verify'."
+	case errors.As(err, &coded):
+		return coded.code, coded.next
 	}
 	for _, row := range exitTable {
 		if errors.Is(err, row.err) {
@@ -147,6 +169,12 @@ func judge(err error) (code int, next string) {
 	}
 	return exitFailed, ""
 }
+
+// What to do about a log that was changed.
+const (
+	tamperedNext = "Keep a copy of the home as it is now, and compare it with a backup."
+	giveUpAnchor = "Only to go on with this record as it is: remove the home's file checkpoint by hand."
+)
 
 // toOwner turns a next step that is written for a model round to the owner, who
 // is the one reading it here.
@@ -168,7 +196,7 @@ func (a *app) complain(cmd *cobra.Command, err error) int {
 	if errors.Is(err, context.Canceled) {
 		text = "interrupted"
 	}
-	if code == exitUsage && cmd != nil {
+	if code == exitUsage && next == "" && cmd != nil {
 		if cmd.Name() == "help" {
 			cmd = cmd.Root()
 		}

@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 
@@ -45,8 +43,13 @@ func (a *app) home() (home, error) {
 // defaultConfig is what init writes; every value in it is the default.
 const defaultConfig = `# coatcheck serve reads this file; each line shows the default.
 
-# Where to listen. An address beyond loopback needs TLS.
+# Where to listen. An address beyond loopback needs TLS, or --insecure-listen.
 listen: 127.0.0.1:7420
+
+# TLS: files with the certificate chain and its key, in PEM form; a relative
+# path starts in this folder. Names that clients use go into allow_hosts.
+tls_cert: ""
+tls_key: ""
 
 # Host names clients may use besides loopback names, for example desk.example.com.
 allow_hosts: []
@@ -58,6 +61,8 @@ allow_origins: []
 
 type config struct {
 	Listen       string   `yaml:"listen"`
+	TLSCert      string   `yaml:"tls_cert"`
+	TLSKey       string   `yaml:"tls_key"`
 	AllowHosts   []string `yaml:"allow_hosts"`
 	AllowOrigins []string `yaml:"allow_origins"`
 }
@@ -82,6 +87,11 @@ func (h home) readConfig() (config, error) {
 	if err := yaml.UnmarshalWithOptions(text, &c, yaml.Strict()); err != nil {
 		return c, configSyntax(h.config(), err)
 	}
+	for _, file := range []*string{&c.TLSCert, &c.TLSKey} {
+		if *file != "" && !filepath.IsAbs(*file) {
+			*file = filepath.Join(string(h), *file)
+		}
+	}
 	return c, nil
 }
 
@@ -89,35 +99,31 @@ func (h home) readConfig() (config, error) {
 func configSyntax(file string, err error) error {
 	var known yaml.Error
 	if !errors.As(err, &known) || known.GetToken() == nil {
-		return configError{fmt.Errorf("%s: %w", file, err), ""}
+		return codedError{fmt.Errorf("%s: %w", file, err), exitPolicy, ""}
 	}
-	wrong := &policy.SyntaxError{File: file, Msg: known.GetMessage(), Hint: "known fields are listen, allow_hosts and allow_origins"}
+	wrong := &policy.SyntaxError{File: file, Msg: known.GetMessage(), Hint: "known fields are listen, allow_hosts and allow_origins, and for TLS tls_cert and tls_key"}
 	wrong.Line, wrong.Column = known.GetToken().Position.Line, known.GetToken().Position.Column
 	var kind *yaml.TypeError
 	if errors.As(err, &kind) { // its text speaks of Go
-		wrong.Msg, wrong.Hint = "the value does not fit its field", "listen is text, allow_hosts and allow_origins are lists of text"
+		wrong.Msg, wrong.Hint = "the value does not fit its field", "listen is text, as are tls_cert and tls_key; allow_hosts and allow_origins are lists of text"
 	}
 	return wrong
 }
 
-// keyFile is the key file's path: COATCHECK_KEY_SOURCE, else the home's.
-func (a *app) keyFile(h home) (string, error) {
+// keySource is what opens the vault and the file it lies in: that of
+// COATCHECK_KEY_SOURCE, else the home's key file.
+func (a *app) keySource(h home) (source embedded.KeySource, file string, err error) {
 	uri := a.getenv("COATCHECK_KEY_SOURCE")
 	if uri == "" {
-		return h.key(), nil
+		uri = embedded.FileURI(h.key())
 	}
-	if _, err := embedded.ParseKeySource(uri); err != nil {
-		return "", usage("COATCHECK_KEY_SOURCE: %w", err)
+	if source, err = embedded.ParseKeySource(uri); err != nil {
+		return nil, "", usage("COATCHECK_KEY_SOURCE: %w", err)
 	}
-	u, err := url.Parse(uri)
-	if err != nil {
-		return "", usage("COATCHECK_KEY_SOURCE is not a URI")
+	if lies, ok := source.(interface{ Path() string }); ok {
+		file = lies.Path()
 	}
-	path := filepath.FromSlash(u.Path)
-	if runtime.GOOS == "windows" {
-		path = strings.TrimPrefix(path, `\`) // of file:///C:/…
-	}
-	return path, nil
+	return source, file, nil
 }
 
 // initialise fills an empty home and returns the files it made. With complete it
@@ -129,11 +135,14 @@ func (a *app) keyFile(h home) (string, error) {
 // The key comes last: whoever finds it finds the rest, also when several clients
 // start at the same moment or one is killed half-way.
 func (a *app) initialise(h home, complete bool) (made []string, err error) {
-	key, err := a.keyFile(h)
+	_, key, err := a.keySource(h)
 	if err != nil {
 		return nil, err
 	}
 	if err := h.makeFolder(); err != nil {
+		return nil, err
+	}
+	if err := h.lost(); err != nil {
 		return nil, err
 	}
 	first := missing(h.database()) && (missing(key) || missing(h.policy()))
@@ -180,11 +189,31 @@ func missing(path string) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// ready initialises an empty home on first use and says so.
-func (a *app) ready() (home, error) {
+// lost reports that the database was there once and is gone: the checkpoint
+// that was taken of it is still there.
+func (h home) lost() error {
+	if !missing(h.database()) || missing(string(h.anchor())) {
+		return nil
+	}
+	return codedError{
+		fmt.Errorf("%s is gone; the checkpoint beside it says that it was there", h.database()), exitStorage,
+		"Put back the database, from a backup if need be. Only to start anew without its secrets:\nremove " + string(h.anchor()) + " by hand.",
+	}
+}
+
+// ready returns the home, which a command may use for the first time: then an
+// empty one is made and told. Other commands fail where there is none, so that
+// a mistyped COATCHECK_HOME shows.
+func (a *app) ready(first bool) (home, error) {
 	h, err := a.home()
 	if err != nil {
 		return "", err
+	}
+	if !first && missing(h.database()) {
+		if err := h.lost(); err != nil {
+			return "", err
+		}
+		return "", usage("there is no home in %s: make one with 'coatcheck init', or set COATCHECK_HOME to the one you mean", h)
 	}
 	made, err := a.initialise(h, false)
 	if err == nil && len(made) > 0 {
@@ -196,7 +225,7 @@ func (a *app) ready() (home, error) {
 func (a *app) welcome(h home) {
 	a.note("Made a new home in %s", h)
 	a.note("  policy.yaml  what agents may do: those on this machine may list and use every secret")
-	if key, err := a.keyFile(h); err == nil && key != h.key() {
+	if _, key, err := a.keySource(h); err == nil && key != h.key() {
 		a.note("The key is %s; without it vault.db cannot be opened.", key)
 		return
 	}
@@ -222,6 +251,9 @@ func (a *app) initCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := d.close(cmd.Context()); err != nil {
+				return err
+			}
 			switch {
 			case len(made) == 0:
 				a.note("Nothing to do: %s is a home already", h)
@@ -229,9 +261,6 @@ func (a *app) initCommand() *cobra.Command {
 				a.welcome(h)
 			default:
 				a.note("Made %s", strings.Join(made, " and "))
-			}
-			if err := d.close(cmd.Context()); err != nil {
-				return err
 			}
 			return a.done(map[string]any{"home": h, "made": append([]string{}, made...)})
 		},

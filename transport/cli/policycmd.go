@@ -27,7 +27,7 @@ func (a *app) policyCheck() *cobra.Command {
 			"column. Rules that can never apply, paths that match nothing in the vault and the like are\n" +
 			"warnings; they do not fail the check.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			h, err := a.ready()
+			h, err := a.ready(false)
 			if err != nil {
 				return err
 			}
@@ -85,9 +85,9 @@ func policyFault(err error) error {
 	case errors.As(err, &syntax), errors.Is(err, vault.ErrLoosePermissions):
 		return err
 	case errors.Is(err, fs.ErrNotExist):
-		return configError{fmt.Errorf("there is no policy: %w", err), "'coatcheck init' writes the one a new home has."}
+		return codedError{fmt.Errorf("there is no policy: %w", err), exitPolicy, "'coatcheck init' writes the one a new home has."}
 	default:
-		return configError{fmt.Errorf("the policy cannot be read: %w", err), ""}
+		return codedError{fmt.Errorf("the policy cannot be read: %w", err), exitPolicy, ""}
 	}
 }
 
@@ -174,12 +174,12 @@ func (a *app) policyExplain() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&agent, "agent", identity.Local, "`NAME` of the agent that would ask")
+	flags.StringVar(&agent, "agent", identity.Local, "the agent that would ask, by `NAME`")
 	flags.BoolVar(&stdio, "stdio", false, "it would ask over stdio (always so for local)")
-	flags.StringVar(&door, "door", string(policy.DoorMCP), "`DOOR` it would come through: mcp, rest or egress")
-	flags.StringVar(&right, "right", string(policy.Use), "`RIGHT` it would need: list, use, reveal, set, rotate, delete or token")
-	flags.StringVar(&method, "method", "GET", "`METHOD` of the request, with --url")
-	flags.StringVar(&url, "url", "", "`URL` of the request a handle would be used for")
+	flags.StringVar(&door, "door", string(policy.DoorMCP), "how it would come in, a `DOOR`: mcp, rest or egress")
+	flags.StringVar(&right, "right", string(policy.Use), "what it would do, a `RIGHT`: list, use, reveal, set, rotate, delete or token")
+	flags.StringVar(&method, "method", "GET", "how the request would be made, with --url, a `METHOD`")
+	flags.StringVar(&url, "url", "", "where the request would go, a `URL`")
 	return cmd
 }
 

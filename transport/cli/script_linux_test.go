@@ -47,10 +47,8 @@ func readonly(dir string, command []string) {
 		UidMappings: []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}},
 	}
-	if err := cmd.Run(); cmd.ProcessState != nil && cmd.ProcessState.ExitCode() != helperFailed {
+	if _ = cmd.Run(); cmd.ProcessState != nil && cmd.ProcessState.ExitCode() != helperFailed {
 		os.Exit(cmd.ProcessState.ExitCode())
-	} else if os.Getenv("SCRIPT_VERBOSE") != "" {
-		fmt.Fprintln(os.Stderr, "no read-only mount here:", err)
 	}
 	unwritable(dir, append([]string{"unprivileged"}, command...))
 }

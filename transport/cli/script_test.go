@@ -47,7 +47,7 @@ func TestMain(m *testing.M) {
 // TestScript runs the promises of the command line, one to a file. A script
 // starts with an empty folder and a home that does not exist yet. Besides the
 // commands of testscript it has those of scriptCommands, and in $control a text
-// with a control character.
+// with a control character and in $initialize a client's first message.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true,
@@ -57,6 +57,8 @@ func TestScript(t *testing.T) {
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else each program waits a second under the race detector
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("control", "a\x1bb")
+			env.Setenv("initialize", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":`+
+				`{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"script","version":"1"}}}`)
 			env.Setenv("COATCHECK_HOME", filepath.Join(env.WorkDir, "home"))
 			return os.Chmod(env.WorkDir, 0o700)
 		},
@@ -89,6 +91,25 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 			ts.Check(err)
 			if !regexp.MustCompile(args[1]).MatchString(got) {
 				ts.Fatalf("%s is %q, want %q", args[0], got, args[1])
+			}
+		},
+		// capture NAME [FIELD]: put stdout, or a field of its JSON document, into
+		// a variable.
+		"capture": func(ts *testscript.TestScript, args []string) {
+			text := strings.TrimSuffix(ts.ReadFile("stdout"), "\n")
+			if len(args) > 1 {
+				var err error
+				text, err = jsonField(text, args[1])
+				ts.Check(err)
+			}
+			ts.Setenv(args[0], text)
+		},
+		// empty DIR: nothing is in that folder.
+		"empty": func(ts *testscript.TestScript, args []string) {
+			entries, err := os.ReadDir(ts.MkAbs(args[0]))
+			ts.Check(err)
+			if len(entries) > 0 {
+				ts.Fatalf("%v in %s", entries, args[0])
 			}
 		},
 		// protocol N: stdout is N lines, each one a JSON-RPC message.

@@ -42,7 +42,7 @@ func (a *app) secretGet() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().IntVar(&version, "version", vault.Latest, "an older version by its `NUMBER` (default the latest)")
+	cmd.Flags().IntVar(&version, "version", vault.Latest, "an older version, by its `NUMBER` (default the latest)")
 	cmd.Flags().BoolVar(&encode, "base64", false, "write it as base64")
 	return cmd
 }
@@ -82,8 +82,8 @@ func (a *app) secretList() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().IntVar(&r.Limit, "limit", vault.DefaultPageSize, fmt.Sprintf("secrets a page, `NUMBER` at most %d", vault.MaxPageSize))
-	cmd.Flags().StringVar(&r.After, "cursor", "", "go on where the page before ended, with the `CURSOR` it gave")
+	cmd.Flags().IntVar(&r.Limit, "limit", vault.DefaultPageSize, fmt.Sprintf("secrets a page, a `NUMBER` up to %d", vault.MaxPageSize))
+	cmd.Flags().StringVar(&r.After, "cursor", "", "go on after a page, by the `CURSOR` it ended with")
 	cmd.Flags().BoolVar(&r.Deleted, "deleted", false, "list the trash instead")
 	cmd.Flags().BoolVar(&all, "all", false, "list every page")
 	return cmd

@@ -54,7 +54,7 @@ moment in UTC.`,
 			if err != nil {
 				return err
 			}
-			return a.asOwner(cmd.Context(), func(d *desk, who identity.Principal) error {
+			return a.onHome(cmd.Context(), true, a.open, func(d *desk, who identity.Principal) error {
 				if f.keep {
 					change.Mode = vault.Replace
 				} else if change.Value, err = a.readValue(cmd.Context(), f.valueFlags, string(p)); err != nil {
@@ -71,15 +71,15 @@ moment in UTC.`,
 	flags := cmd.Flags()
 	f.valueFlags.register(flags)
 	flags.BoolVar(&f.keep, "keep-value", false, "change only what the other flags say")
-	flags.StringArrayVar(&f.to, "to", nil, "`DESTINATION` the value may go to (repeatable)")
-	flags.StringVar(&f.in, "in", "", "`PLACE` in the request, for every --to")
-	flags.StringArrayVar(&f.network, "network", nil, "private network the --to hosts may lie in, as `CIDR` (repeatable)")
-	flags.StringVar(&f.tier, "tier", "", "`TIER`: standard, sensitive or critical")
-	flags.StringVar(&f.kind, "type", "", "`TYPE`: api_key, oauth_token, db_credential, ssh_key, certificate, payment_credential or custom")
+	flags.StringArrayVar(&f.to, "to", nil, "where the value may go, a `DESTINATION` (repeatable)")
+	flags.StringVar(&f.in, "in", "", "where in the request it stands, a `PLACE` for every --to")
+	flags.StringArrayVar(&f.network, "network", nil, "private network the --to hosts may lie in, a `CIDR` (repeatable)")
+	flags.StringVar(&f.tier, "tier", "", "how carefully it is given out, a `TIER`: standard, sensitive or critical")
+	flags.StringVar(&f.kind, "type", "", "what it is, a `TYPE`: api_key, oauth_token, db_credential, ssh_key, certificate, payment_credential, custom")
 	flags.StringVar(&f.description, "description", "", "a line of `TEXT` for people and models")
-	flags.StringArrayVar(&f.tags, "tag", nil, "`NAME=TEXT` (repeatable)")
-	flags.StringVar(&f.expires, "expires", "", "`WHEN` it stops working: 2027-01-31, an RFC 3339 time, 90d, 12h, or never")
-	flags.StringVar(&f.generate, "generate", "", "`RECIPE` a rotation makes the next value by, for example {base62:40}")
+	flags.StringArrayVar(&f.tags, "tag", nil, "a label, `NAME=TEXT` (repeatable)")
+	flags.StringVar(&f.expires, "expires", "", "when it stops working, `WHEN`: 2027-01-31, an RFC 3339 time, 90d, 12h, or never")
+	flags.StringVar(&f.generate, "generate", "", "how a rotation makes the next value, a `RECIPE` such as {base62:40}")
 	return cmd
 }
 

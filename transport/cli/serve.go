@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
 	"github.com/spf13/cobra"
@@ -16,13 +15,15 @@ import (
 
 func (a *app) serveCommand() *cobra.Command {
 	var listen string
+	var insecure bool
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Serve agents over Streamable HTTP", Args: cobra.NoArgs,
 		Long: "Listens (by default on 127.0.0.1:7420) and serves MCP over Streamable HTTP at /mcp, to agents\n" +
-			"with a key from 'coatcheck agent add'. Ends cleanly on SIGINT and SIGTERM.",
+			"with a key from 'coatcheck agent add'. Ends cleanly on SIGINT and SIGTERM. Beyond loopback it\n" +
+			"needs TLS: tls_cert and tls_key in config.yaml.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			h, err := a.ready()
+			h, err := a.ready(true)
 			if err != nil {
 				return err
 			}
@@ -37,9 +38,10 @@ func (a *app) serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return errors.Join(a.serve(ctx, d, c), d.close(ctx))
+			return d.finish(ctx, a.serve(ctx, d, c, insecure))
 		},
 	}
+	cmd.Flags().BoolVar(&insecure, "insecure-listen", false, "listen beyond loopback without TLS: something in front must end it")
 	cmd.Flags().StringVar(&listen, "listen", "", "address and port, port 0 for any free one (default from config.yaml: 127.0.0.1:7420)")
 	return cmd
 }
@@ -53,7 +55,7 @@ func (a *app) mcpCommand() *cobra.Command {
 			"COATCHECK_AGENT_KEY or ASS_AGENT_KEY.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			h, err := a.ready()
+			h, err := a.ready(true)
 			if err != nil {
 				return err
 			}
@@ -65,7 +67,7 @@ func (a *app) mcpCommand() *cobra.Command {
 			if err == nil {
 				err = d.server().ServeStdio(ctx, who, a.In, a.Out)
 			}
-			return errors.Join(err, d.close(ctx))
+			return d.finish(ctx, err)
 		},
 	}
 	cmd.Flags().StringVar(&agent, "agent", "", "act as an agent registered with 'agent add NAME --stdio'")
@@ -102,9 +104,10 @@ func (d *desk) server() *mcp.Server {
 }
 
 // serve listens until ctx ends, and then lets calls in flight finish.
-func (a *app) serve(ctx context.Context, d *desk, c config) error {
+func (a *app) serve(ctx context.Context, d *desk, c config, insecure bool) error {
 	server, err := httpd.New(httpd.Config{
-		Listen: c.Listen, AllowHosts: c.AllowHosts, AllowOrigins: c.AllowOrigins, Version: versionText(), Log: d.log,
+		Listen: c.Listen, CertFile: c.TLSCert, KeyFile: c.TLSKey, InsecureListen: insecure,
+		AllowHosts: c.AllowHosts, AllowOrigins: c.AllowOrigins, Version: versionText(), Log: d.log,
 		Authenticate: func(ctx context.Context, key string) (who identity.Principal, err error) {
 			err = d.db.View(ctx, func(tx *sqldb.Tx) error {
 				who, err = d.agents.ByKey(tx, key)

@@ -8,14 +8,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// release is the version that the build sets with -ldflags "-X …/transport/cli.release=v1.2.3".
-var release string
-
-// versionText is the release, else what the Go toolchain recorded.
+// versionText is what the Go toolchain recorded: the tag or commit it was built
+// from.
 func versionText() string {
-	if release != "" {
-		return release
-	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
 		return info.Main.Version
 	}

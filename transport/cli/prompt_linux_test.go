@@ -1,0 +1,147 @@
+package cli_test
+
+import (
+	"bufio"
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// person sits at a terminal where coatcheck runs.
+type person struct {
+	t      *testing.T
+	home   string
+	screen *os.File // what they type and see
+	tty    *os.File
+	cmd    *exec.Cmd
+	stderr *bufio.Reader
+	said   bytes.Buffer
+}
+
+// sit starts a command on a terminal of its own and waits for its prompt.
+func sit(t *testing.T, home string, args ...string) *person {
+	t.Helper()
+	p := &person{t: t, home: home}
+	var err error
+	if p.screen, err = os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(p.screen.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(p.screen.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err == nil {
+		p.tty, err = os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := exec.LookPath("coatcheck")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.cmd = exec.CommandContext(t.Context(), path, args...)
+	p.cmd.Env = append(os.Environ(), "COATCHECK_HOME="+home, "COATCHECK_KEY_SOURCE=")
+	p.cmd.Stdin = p.tty
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	stderr, err := p.cmd.StderrPipe()
+	if err == nil {
+		err = p.cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.stderr = bufio.NewReader(stderr)
+	for !strings.HasSuffix(p.said.String(), "(hidden): ") {
+		b, err := p.stderr.ReadByte()
+		if err != nil {
+			t.Fatalf("no prompt: %s", p.said.String())
+		}
+		p.said.WriteByte(b)
+	}
+	for p.echoes() { // the prompt is written just before
+		time.Sleep(time.Millisecond)
+	}
+	return p
+}
+
+// echoes reports whether the terminal shows what is typed.
+func (p *person) echoes() bool {
+	p.t.Helper()
+	state, err := unix.IoctlGetTermios(int(p.tty.Fd()), unix.TCGETS)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return state.Lflag&unix.ECHO != 0
+}
+
+// types types text, waits for the end of the command and returns its exit code
+// and what the terminal showed.
+func (p *person) types(text string) (code int, shown string) {
+	p.t.Helper()
+	if _, err := p.screen.WriteString(text); err != nil {
+		p.t.Fatal(err)
+	}
+	if _, err := p.said.ReadFrom(p.stderr); err != nil {
+		p.t.Fatal(err)
+	}
+	_ = p.cmd.Wait()
+	if !p.echoes() {
+		p.t.Error("the terminal was left without echo")
+	}
+	_ = p.tty.Close()
+	var seen bytes.Buffer
+	_, _ = seen.ReadFrom(p.screen) // ends with EIO: nobody has the terminal
+	_ = p.screen.Close()
+	return p.cmd.ProcessState.ExitCode(), seen.String()
+}
+
+func TestPrompt(t *testing.T) {
+	home := filepath.Join(t.TempDir(), "home")
+	get := func() string {
+		var out bytes.Buffer
+		cmd := exec.CommandContext(t.Context(), "coatcheck", "secret", "get", "a/b")
+		cmd.Env, cmd.Stdout = append(os.Environ(), "COATCHECK_HOME="+home, "COATCHECK_KEY_SOURCE="), &out
+		_ = cmd.Run()
+		return out.String()
+	}
+
+	p := sit(t, home, "secret", "set", "a/b")
+	code, shown := p.types("correct horse\n")
+	if code != 0 || strings.Contains(shown, "horse") || get() != "correct horse" {
+		t.Fatalf("code %d, shown %q, stored %q\n%s", code, shown, get(), p.said.String())
+	}
+
+	for name, test := range map[string]struct {
+		typed, says string
+		code        int
+	}{
+		"nothing":       {"\n", "value is empty", 2},
+		"Ctrl-C":        {"battery\x03", "interrupted", 1},
+		"a line cut":    {strings.Repeat("x", 5000) + "\n", "may have been cut", 2},
+		"a cut by half": {strings.Repeat("x", 4096) + "\n", "may have been cut", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := sit(t, home, "secret", "set", "a/b")
+			p.t = t
+			code, shown := p.types(test.typed)
+			if code != test.code || !strings.Contains(p.said.String(), test.says) {
+				t.Errorf("code %d, want %d and %q:\n%s", code, test.code, test.says, p.said.String())
+			}
+			if strings.Contains(shown, "battery") || strings.Contains(shown, "xx") {
+				t.Errorf("shown: %q", shown)
+			}
+			if got := get(); got != "correct horse" {
+				t.Errorf("stored %q", got)
+			}
+		})
+	}
+}
