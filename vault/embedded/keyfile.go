@@ -121,5 +121,8 @@ func (f keyFile) Open(sealed, aad []byte) ([]byte, error) {
 	return plain, nil
 }
 
+// Path is where the key lies, for who makes or checks the file.
+func (f keyFile) Path() string { return string(f) }
+
 // String returns the URI.
 func (f keyFile) String() string { return FileURI(string(f)) }
