@@ -29,7 +29,7 @@ func (p *Prepared) addHeaders(c Call) error {
 		name := textproto.CanonicalMIMEHeaderKey(f.Name)
 		p.note(InHeaderName, f.Name)
 		value := strings.Trim(f.Value, " ")
-		if err := checkHeader(name, value); err != nil {
+		if err := checkHeader(f.Name, value); err != nil {
 			return err
 		}
 		count[name]++
@@ -52,43 +52,22 @@ func (p *Prepared) addHeaders(c Call) error {
 	return p.addContentType(c, count[contentType] > 0)
 }
 
+// checkHeader takes the name as the caller spelled it. One with a handle in it
+// passes, to be refused as a misplaced handle and without being repeated.
 func checkHeader(name, value string) error {
 	if !httpguts.ValidHeaderFieldName(name) {
 		return refuse(CodeHeader, "A header has a name that is not a token.", "Use letters, digits and hyphens.")
 	}
 	if !printable(value) {
-		return refuse(CodeHeader, "Header "+name+" has a character that is not printable ASCII.", "Encode it, or put it into the body.")
+		return refuse(CodeHeader, "A header has a value with a character that is not printable ASCII.", "Encode it, or put it into the body.")
 	}
-	if why := steers(name); why != "" {
-		return refuse(CodeHeader, "Header "+name+" "+why+".", "Leave that header out.")
+	if len(handle.Find(name)) > 0 {
+		return nil
+	}
+	if why := vault.SteeringHeader(name); why != "" {
+		return refuse(CodeHeader, "Header "+textproto.CanonicalMIMEHeaderKey(name)+" "+why+".", "Leave that header out.")
 	}
 	return nil
-}
-
-// steers returns why a header is not taken from a caller, or "". The name is
-// in canonical spelling.
-func steers(name string) string {
-	switch name {
-	case "Host":
-		return "is taken from the URL"
-	case "Connection", "Keep-Alive", "Te", "Trailer", "Upgrade", "Http2-Settings", "Expect":
-		return "belongs to the connection (RFC 9110 §7.6.1)"
-	case "Content-Length", "Transfer-Encoding":
-		return "is computed from the body"
-	case "Accept-Encoding":
-		return "is always identity, so that the answer can be scrubbed"
-	case "Range", "If-Range":
-		return "would fetch an answer in parts that cannot be scrubbed"
-	case "X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url", "X-Original-Host", "Forwarded":
-		return "would make the server read another request than the one that was checked"
-	}
-	switch {
-	case strings.HasPrefix(name, "Proxy-"):
-		return "belongs to a proxy"
-	case strings.HasPrefix(name, "X-Forwarded-"):
-		return "would make the server read another request than the one that was checked"
-	}
-	return ""
 }
 
 // findInHeader notes the handles in header i. Basic credentials may be written

@@ -30,6 +30,7 @@ func TestRefusedHeaders(t *testing.T) {
 		"Host", "host", "HOST", "Connection", "Keep-Alive", "Content-Length", "Transfer-Encoding", "transfer-encoding", "Accept-Encoding", "Range", "If-Range",
 		"Upgrade", "TE", "Te", "Trailer", "Expect", "Proxy-Authorization", "Proxy-Connection", "proxy-anything", "HTTP2-Settings", "Forwarded",
 		"X-Forwarded-For", "X-Forwarded-Host", "x-forwarded-proto", "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Original-URL", "X-Rewrite-URL",
+		"X_HTTP_Method_Override", "X-Forwarded_Host", "content_length", "X_Y", "X.Y",
 	}
 	broken := []string{"", " ", "X Y", "X:", ":path", "X\r\nY", "X\x00", "Xé", "X-Ä", "X(", "Host ", " Host", "X\tY", "Transfer-Encoding\x0b"}
 	for _, name := range append(steering, broken...) {
@@ -56,18 +57,19 @@ func TestRefusedCalls(t *testing.T) {
 		call redeem.Call
 		code string
 	}{
-		"handle in the host":            {redeem.Call{URL: "https://" + handle + ".evil.example/"}, redeem.CodeURL},
-		"body too long":                 {redeem.Call{Method: "POST", URL: base, Body: strings.Repeat("a", redeem.MaxBodyBytes+1)}, redeem.CodeBody},
-		"too many headers":              {redeem.Call{URL: base, Headers: many}, redeem.CodeHeader},
-		"headers too long":              {redeem.Call{URL: base, Headers: []redeem.Field{{"X-A", strings.Repeat("a", redeem.MaxHeaderBytes)}}}, redeem.CodeHeader},
-		"query too long":                {redeem.Call{URL: base, Query: []redeem.Field{{"a", strings.Repeat("a", redeem.MaxQueryBytes)}}}, redeem.CodeQuery},
-		"nameless parameter":            {redeem.Call{URL: base, Query: []redeem.Field{{"", "a"}}}, redeem.CodeQuery},
-		"authorization twice":           {redeem.Call{URL: base, Headers: []redeem.Field{{"Authorization", "a"}, {"authorization", "b"}}}, redeem.CodeHeader},
-		"content type twice":            {redeem.Call{URL: base, Headers: []redeem.Field{{"Content-Type", "a"}}, ContentType: "b"}, redeem.CodeHeader},
-		"content type broken":           {redeem.Call{URL: base, ContentType: "a\r\nX: y"}, redeem.CodeHeader},
-		"header of the handle twice":    {redeem.Call{URL: base, Headers: []redeem.Field{{"X-Key", handle}, {"x-key", "other"}}}, redeem.CodeHeader},
-		"parameter of the handle twice": {redeem.Call{URL: base + "?key=other", Query: []redeem.Field{{"key", handle}}}, redeem.CodeQuery},
-		"the same, disguised":           {redeem.Call{URL: base + "?k%65y=other&key=" + handle}, redeem.CodeQuery},
+		"handle in the host":                           {redeem.Call{URL: "https://" + handle + ".evil.example/"}, redeem.CodeURL},
+		"handle in the name of a header, value broken": {redeem.Call{URL: base, Headers: []redeem.Field{{handle, "\n"}}}, redeem.CodeHeader},
+		"body too long":                                {redeem.Call{Method: "POST", URL: base, Body: strings.Repeat("a", redeem.MaxBodyBytes+1)}, redeem.CodeBody},
+		"too many headers":                             {redeem.Call{URL: base, Headers: many}, redeem.CodeHeader},
+		"headers too long":                             {redeem.Call{URL: base, Headers: []redeem.Field{{"X-A", strings.Repeat("a", redeem.MaxHeaderBytes)}}}, redeem.CodeHeader},
+		"query too long":                               {redeem.Call{URL: base, Query: []redeem.Field{{"a", strings.Repeat("a", redeem.MaxQueryBytes)}}}, redeem.CodeQuery},
+		"nameless parameter":                           {redeem.Call{URL: base, Query: []redeem.Field{{"", "a"}}}, redeem.CodeQuery},
+		"authorization twice":                          {redeem.Call{URL: base, Headers: []redeem.Field{{"Authorization", "a"}, {"authorization", "b"}}}, redeem.CodeHeader},
+		"content type twice":                           {redeem.Call{URL: base, Headers: []redeem.Field{{"Content-Type", "a"}}, ContentType: "b"}, redeem.CodeHeader},
+		"content type broken":                          {redeem.Call{URL: base, ContentType: "a\r\nX: y"}, redeem.CodeHeader},
+		"header of the handle twice":                   {redeem.Call{URL: base, Headers: []redeem.Field{{"X-Key", handle}, {"x-key", "other"}}}, redeem.CodeHeader},
+		"parameter of the handle twice":                {redeem.Call{URL: base + "?key=other", Query: []redeem.Field{{"key", handle}}}, redeem.CodeQuery},
+		"the same, disguised":                          {redeem.Call{URL: base + "?k%65y=other&key=" + handle}, redeem.CodeQuery},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := redeem.Prepare(c.call)
