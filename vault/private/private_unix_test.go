@@ -191,7 +191,7 @@ func TestCreateFileKilled(t *testing.T) {
 	}
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file")
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestCreateFileKilled$") //nolint:gosec // this test
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestCreateFileKilled$")
 	cmd.Env = append(os.Environ(), "CREATE_UNTIL_KILLED="+path)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
