@@ -53,15 +53,22 @@ func (*Log) Append(tx *sqldb.Tx, e Entry) (seq int64, err error) {
 		return 0, err
 	}
 	// Writers take turns (sqldb), so the next number is one more than the
-	// largest there is: no gap after a rollback, and nothing kept in memory.
-	if err := tx.QueryRow(`SELECT coalesce(max(seq), 0) + 1 FROM audit_leaves`).Scan(&seq); err != nil {
+	// largest there is: no gap after a rollback, and nothing kept in memory
+	// longer than a commit.
+	if last, ok := tx.Shared()[lastSeq{}].(int64); ok {
+		seq = last + 1
+	} else if err := tx.QueryRow(`SELECT coalesce(max(seq), 0) + 1 FROM audit_leaves`).Scan(&seq); err != nil {
 		return 0, err
 	}
 	if _, err := tx.Exec(`INSERT INTO audit_leaves (seq, leaf) VALUES (?, ?)`, seq, string(leaf)); err != nil {
 		return 0, err
 	}
+	tx.Shared()[lastSeq{}] = seq
 	return seq, nil
 }
+
+// lastSeq is the key of the last number in [sqldb.Tx.Shared].
+type lastSeq struct{}
 
 // MaxPage is how many records [Log.Tail] and [Log.Last] return at most.
 const MaxPage = 1000

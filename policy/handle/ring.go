@@ -11,6 +11,25 @@ import (
 // full with live ones does not pay for it at each mint.
 const sweepEvery = time.Second
 
+// ring is the key of a principal's [span] in [sqldb.Tx.Shared].
+type ring string
+
+// span is the numbers of a principal's handles.
+type span struct{ newest, oldest int64 }
+
+// nextSeq returns the number for a principal's next handle and that of the
+// oldest one. Writers take turns (sqldb), so nobody mints in between.
+func nextSeq(tx *sqldb.Tx, principal string) (newest, oldest int64, err error) {
+	known, ok := tx.Shared()[ring(principal)].(span)
+	if !ok {
+		err = tx.QueryRow(`SELECT coalesce((SELECT max(seq) FROM handles WHERE principal = ?), 0),
+			coalesce((SELECT min(seq) FROM handles WHERE principal = ?), 1)`, principal, principal).Scan(&known.newest, &known.oldest)
+	}
+	known.newest++
+	tx.Shared()[ring(principal)] = known
+	return known.newest, known.oldest, err
+}
+
 // makeRoom brings the ring of a principal, which spans the numbers oldest to
 // newest, back to at most [MaxLive]. The span counts as many handles as there
 // are, or more when some between have gone.
@@ -20,6 +39,7 @@ func (s *Store) makeRoom(tx *sqldb.Tx, principal string, oldest, newest int64, n
 		if newest, err = sweep(tx, principal, oldest, newest, now); err != nil {
 			return err
 		}
+		delete(tx.Shared(), ring(principal)) // the numbers may be new ones
 	}
 	_, err := tx.Exec(`DELETE FROM handles WHERE principal = ? AND seq <= ?`, principal, newest-MaxLive)
 	return err

@@ -44,10 +44,7 @@ func (s *Store) Mint(tx *sqldb.Tx, spec Spec, now time.Time) (text string, h Han
 		Destinations: spec.Destinations, Shape: spec.Shape, Rule: spec.Rule, Parent: spec.Parent,
 		CreatedAt: sqldb.Time(created), ExpiresAt: sqldb.Time(expires), MaxUses: spec.Uses,
 	}
-	// Writers take turns (sqldb), so nobody mints between the two statements.
-	var newest, oldest int64
-	err = tx.QueryRow(`SELECT coalesce((SELECT max(seq) FROM handles WHERE principal = ?), 0) + 1,
-		coalesce((SELECT min(seq) FROM handles WHERE principal = ?), 1)`, spec.Principal, spec.Principal).Scan(&newest, &oldest)
+	newest, oldest, err := nextSeq(tx, spec.Principal)
 	if err != nil {
 		return "", Handle{}, err
 	}

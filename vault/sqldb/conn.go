@@ -16,6 +16,7 @@ type conn struct {
 	stmts  map[string]*stmt
 	args   []driver.NamedValue // of the call in progress; the driver keeps none
 	broken error               // SQLite may have ended the transaction by itself
+	shared map[any]any         // see [Tx.Shared]
 }
 
 type stmt struct {
@@ -35,7 +36,7 @@ func connect(dsn string) (*conn, error) {
 	if err != nil {
 		return nil, mapError(err)
 	}
-	return &conn{driver: c, stmts: map[string]*stmt{}}, nil
+	return &conn{driver: c, stmts: map[string]*stmt{}, shared: map[any]any{}}, nil
 }
 
 // check maps a driver's error and remembers one after which SQLite may have
@@ -54,6 +55,7 @@ func (c *conn) check(err error) error {
 // begin starts a transaction.
 func (c *conn) begin(statement string) error {
 	c.broken = nil
+	clear(c.shared)
 	_, err := c.exec(statement)
 	return err
 }

@@ -34,6 +34,12 @@ func (tx *Tx) QueryRow(query string, args ...any) Row {
 	return Row{tx: tx, query: query, args: args}
 }
 
+// Shared holds what writes that share one commit know of its state, such as the
+// last number given out, so that each need not ask the database again. It is
+// empty at the start of a transaction and after one of the writes was undone. A
+// key is of a type of the package that uses it.
+func (tx *Tx) Shared() map[any]any { return tx.c.shared }
+
 // Row is a query to be run by its Scan.
 type Row struct {
 	tx    *Tx

@@ -126,6 +126,7 @@ func (j *job) run(c *conn, shared bool) error {
 		return nil
 	}
 	if j.failed() {
+		clear(c.shared)
 		if _, err := c.exec("ROLLBACK TO job"); err != nil {
 			return fmt.Errorf("undoing a write: %w", err)
 		}
