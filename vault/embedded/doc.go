@@ -1,9 +1,10 @@
 // Package embedded is the encrypted vault in the state database.
 //
-// The one rule: whoever reads the database file learns paths and times of
-// deletion, and nothing else; whoever writes to it can make a secret
-// unreadable ([vault.ErrCorrupt]), but cannot make the vault return a value, a
-// destination or a tier that the vault itself did not write for that path.
+// The one rule: whoever reads the tables of the vault learns paths, numbers of
+// versions, times of deletion and sizes, and nothing else; whoever writes to
+// them can make a secret unreadable ([vault.ErrCorrupt]), but cannot make the
+// vault return a value, a destination or a tier that the vault itself did not
+// write for that path.
 //
 //	src, err := embedded.ParseKeySource("file:/home/me/.config/coatcheck/key")
 //	keys, err := embedded.OpenKeyring(ctx, db, src)
@@ -53,5 +54,8 @@
 // What it does not do: it does not notice that single rows, or the whole file,
 // were put back to an older state that it wrote itself. The audit log's anchor
 // outside the database notices the latter. It does not hide how many secrets
-// there are, their names, nor the lengths of values.
+// there are, their names, nor the lengths of values. Other tables of the same
+// file keep their own promises: there, the destinations of handles and the
+// targets in the record stand in clear, and rows of agents and handles are not
+// authenticated.
 package embedded
