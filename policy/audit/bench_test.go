@@ -84,3 +84,16 @@ func BenchmarkCheckpoint(b *testing.B) {
 		s.checkpoint(b)
 	}
 }
+
+// BenchmarkCheckLength is what each start pays.
+func BenchmarkCheckLength(b *testing.B) {
+	s := open(b)
+	s.add(b, 50_000)
+	anchor := s.checkpoint(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := s.View(b.Context(), func(tx *sqldb.Tx) error { return s.log.CheckLength(tx, anchor) }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -17,3 +17,10 @@ func Root() *cobra.Command { return (&app{}).root() }
 
 // Judge returns the exit code of an error and what to do next.
 var Judge = judge
+
+// Anchor is the file that keeps the checkpoint.
+func Anchor(path string) interface {
+	Update(fn func(old []byte) ([]byte, error)) error
+} {
+	return anchor(path)
+}
