@@ -79,8 +79,7 @@ func flagError(cmd *cobra.Command, args []string, err error) error {
 	if name := misspelt(cmd, args); name != "" {
 		return unknownCommand(cmd, name)
 	}
-	var bad *pflag.InvalidValueError
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		wanted := map[string]string{"int": "a whole number", "bool": "true or false"}[bad.GetFlag().Value.Type()]
 		return usage("--%s is not %s", bad.GetFlag().Name, wanted)
 	}

@@ -96,7 +96,7 @@ func (a *app) logger(usual slog.Level) *slog.Logger {
 	if a.logLevel != "" && level.UnmarshalText([]byte(a.logLevel)) != nil {
 		level = usual // checked before the command ran
 	}
-	return slog.New(tint.NewHandler(a.Err, &tint.Options{
+	return slog.New(tint.NewTextHandler(a.Err, &tint.Options{
 		Level: level, TimeFormat: time.TimeOnly, NoColor: !isTerminal(a.Err) || a.getenv("NO_COLOR") != "",
 	}))
 }

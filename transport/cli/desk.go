@@ -160,7 +160,7 @@ const closeTimeout = 20 * time.Second
 func (d *desk) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	return errors.Join(d.Broker.Close(ctx), d.db.Close())
+	return errors.Join(d.Close(ctx), d.db.Close())
 }
 
 // finish closes the desk after a command that ended with err. One that was

@@ -103,8 +103,7 @@ func configSyntax(file string, err error) error {
 	}
 	wrong := &policy.SyntaxError{File: file, Msg: known.GetMessage(), Hint: "known fields are listen, allow_hosts and allow_origins, and for TLS tls_cert and tls_key"}
 	wrong.Line, wrong.Column = known.GetToken().Position.Line, known.GetToken().Position.Column
-	var kind *yaml.TypeError
-	if errors.As(err, &kind) { // its text speaks of Go
+	if _, ok := errors.AsType[*yaml.TypeError](err); ok { // its text speaks of Go
 		wrong.Msg, wrong.Hint = "the value does not fit its field", "listen is text, as are tls_cert and tls_key; allow_hosts and allow_origins are lists of text"
 	}
 	return wrong

@@ -159,7 +159,7 @@ func (a *app) secretRotate() *cobra.Command {
 		return a.writeRotated(rotated)
 	})
 	cmd.Args = aPath
-	cmd.PreRunE = func(cmd *cobra.Command, _ []string) (err error) {
+	cmd.PreRunE = func(*cobra.Command, []string) (err error) {
 		if own && (f.file != "" || f.base64 || f.exact) {
 			return usage("--generate and a value of yours exclude each other")
 		}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,7 +70,7 @@ moment in UTC.`,
 		},
 	}
 	flags := cmd.Flags()
-	f.valueFlags.register(flags)
+	f.register(flags)
 	flags.BoolVar(&f.keep, "keep-value", false, "change only what the other flags say")
 	flags.StringArrayVar(&f.to, "to", nil, "where the value may go, a `DESTINATION` (repeatable)")
 	flags.StringVar(&f.in, "in", "", "where in the request it stands, a `PLACE` for every --to")
@@ -125,10 +126,8 @@ func (f *setFlags) keepsSomething(given func(string) bool) error {
 	if given("file") || given("base64") || given("exact") {
 		return usage("--keep-value and a new value exclude each other")
 	}
-	for _, name := range []string{"to", "tier", "type", "description", "tag", "expires", "generate"} {
-		if given(name) {
-			return nil
-		}
+	if slices.ContainsFunc([]string{"to", "tier", "type", "description", "tag", "expires", "generate"}, given) {
+		return nil
 	}
 	return usage("--keep-value needs a flag that says what to change")
 }
