@@ -15,6 +15,7 @@ func BenchmarkIssue(b *testing.B) {
 	f.put(b, "a/b", vault.Change{}, "api.example.com")
 	r := broker.IssueRequest{Path: "a/b"}
 	issue := func(b *testing.B) {
+		b.Helper()
 		if _, err := f.Issue(b.Context(), local, r); err != nil {
 			b.Fatal(err)
 		}

@@ -86,6 +86,7 @@ type Broker struct {
 	c       Config
 	pending sync.WaitGroup // outcomes on their way
 	seal    sealer
+	plain   plainUses
 }
 
 // New returns a Broker, or an error that names the part that is missing.

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -144,7 +143,7 @@ func newDesk(tb testing.TB, policyText string) *fixture {
 		DB: db, Vault: embedded.New(db, keys, &embedded.Options{Now: f.now}), Policy: f.rules, Audit: f.log,
 		Agents: identity.New(), Handles: handle.New(), Scrubber: redact.New(f.now), HTTP: redeem.NewClient(nil), Catalogue: providers,
 		Anchor: (*anchor)(f),
-		Now:    f.now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Now:    f.now, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		tb.Fatal(err)

@@ -3,6 +3,10 @@ package broker
 import (
 	"context"
 	"errors"
+	"maps"
+	"strings"
+	"sync"
+	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
@@ -43,7 +47,7 @@ func (b *Broker) HTTP(ctx context.Context, who identity.Principal, call redeem.C
 		if err != nil {
 			return err
 		}
-		answer = b.scrubbed(who, response, o.Plain)
+		answer = b.scrubbed(who, response, b.plain.seen(who, prepared.Target().Origin(), o, b.now()))
 		return nil
 	})
 	if err != nil {
@@ -68,10 +72,10 @@ func (b *Broker) scrubbed(who identity.Principal, r *redeem.Response, plain bool
 		broken = errors.Join(broken, err)
 		return clean
 	}
-	for _, h := range r.Headers {
-		a.Headers = append(a.Headers, redeem.Field{
-			Name: string(scrub([]byte(h.Name), false)), Value: string(scrub([]byte(h.Value), false)),
-		})
+	for _, h := range joined(r.Headers) {
+		if plainName(h.Name) && !b.c.Scrubber.Named(who.ID(), h.Name) {
+			a.Headers = append(a.Headers, redeem.Field{Name: h.Name, Value: string(scrub([]byte(h.Value), false))})
+		}
 	}
 	a.Redirect = string(scrub([]byte(r.Redirect), false))
 	a.Body = scrub(r.Body, r.Truncated)
@@ -79,4 +83,55 @@ func (b *Broker) scrubbed(who identity.Principal, r *redeem.Response, plain bool
 		return Answer{Status: r.Status, Withheld: "The answer could not be scrubbed, so only the status is shown."}
 	}
 	return a
+}
+
+// joined puts the values of fields that repeat a name behind each other (RFC
+// 9110 §5.3), before they are scrubbed: a value may be spread over them.
+func joined(fields []redeem.Field) (out []redeem.Field) {
+	for _, f := range fields {
+		if last := len(out) - 1; last >= 0 && out[last].Name == f.Name {
+			out[last].Value += ", " + f.Value
+			continue
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// maxNameBytes is the longest name of a header that is shown.
+const maxNameBytes = 64
+
+// plainName reports whether a header's name is one that APIs use: letters,
+// digits, hyphens. Others could carry text past the scrubber.
+func plainName(name string) bool {
+	return len(name) <= maxNameBytes && !strings.ContainsFunc(name, func(r rune) bool {
+		return r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	})
+}
+
+// plainUses remembers which origin a principal has sent a value to that cannot
+// be masked: a later answer from there may hold it.
+type plainUses struct {
+	mu    sync.Mutex
+	until map[string]time.Time // by principal and origin
+}
+
+// seen notes a use and reports whether its answer may hold a value that cannot
+// be masked.
+func (p *plainUses) seen(who identity.Principal, origin string, o Opened, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	maps.DeleteFunc(p.until, func(_ string, end time.Time) bool { return !end.After(now) })
+	key := who.ID() + " " + origin
+	if o.Plain {
+		if p.until == nil {
+			p.until = map[string]time.Time{}
+		}
+		if o.until.After(p.until[key]) {
+			p.until[key] = o.until
+		}
+		return true
+	}
+	_, still := p.until[key]
+	return still
 }

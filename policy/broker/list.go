@@ -63,14 +63,19 @@ func (b *Broker) List(ctx context.Context, who identity.Principal, r ListRequest
 		if after, err = l.read(ctx, prefix, after); err != nil {
 			return vault.Page{}, err
 		}
-		switch {
-		case after != "":
-			l.page.Next = place{prefix, after}.String()
-			return l.page, nil
-		case len(l.page.Items) == l.limit && i+1 < len(prefixes):
-			l.page.Next = place{Prefix: prefixes[i+1]}.String()
-			return l.page, nil
+		next := place{prefix, after}
+		if after == "" {
+			if len(l.page.Items) < l.limit || i+1 == len(prefixes) {
+				continue
+			}
+			next = place{Prefix: prefixes[i+1]}
+			i++
 		}
+		more, err := l.more(ctx, prefixes[i:], next.After)
+		if more {
+			l.page.Next = next.String()
+		}
+		return l.page, err
 	}
 	return l.page, nil
 }
@@ -123,6 +128,36 @@ func (l *listing) read(ctx context.Context, prefix, after string) (string, error
 			size = l.limit - len(l.page.Items)
 		}
 	}
+}
+
+// more reports whether anything that may be seen follows: a cursor that only
+// leads past hidden secrets would tell of them. It gives up after [maxSeeks]
+// with yes.
+func (l *listing) more(ctx context.Context, prefixes []string, after string) (bool, error) {
+	for _, prefix := range prefixes {
+		for {
+			if l.seeks++; l.seeks > maxSeeks {
+				return true, nil
+			}
+			size := 1
+			if !l.judge.owner() {
+				size = vault.MaxPageSize
+			}
+			got, err := l.b.c.Vault.List(ctx, vault.Query{Prefix: prefix, After: after, Limit: size, Deleted: l.request.Deleted})
+			if err != nil {
+				return false, err
+			}
+			for _, m := range got.Items {
+				if l.judge.shows(m.Path) {
+					return true, nil
+				}
+			}
+			if after = got.Next; after == "" {
+				break
+			}
+		}
+	}
+	return false, nil
 }
 
 // reach returns the prefixes to read: those the policy opens to the caller, cut

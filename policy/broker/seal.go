@@ -14,7 +14,7 @@ import (
 // them has waited for sealAfter, and at [Broker.Close].
 const (
 	sealEvery = 4096
-	sealAfter = time.Minute
+	sealAfter = 2 * time.Second
 )
 
 // sealer signs checkpoints beside the work, one at a time.

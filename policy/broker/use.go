@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
@@ -26,6 +27,7 @@ type Opened struct {
 	// Plain reports that a value is too short or too plain to be masked safely,
 	// so that no text that came back may be shown.
 	Plain bool
+	until time.Time // the end of the last handle's scope
 }
 
 // Fit is asked for each handle whether the place it stands in suits one of the
@@ -184,14 +186,14 @@ func allowing(h handle.Handle, meta vault.Metadata, target vault.Target) []vault
 }
 
 func destinationDenied(meta vault.Metadata, target vault.Target) *Denied {
-	next := "This secret may go to:"
+	var to []string
 	for _, d := range meta.Destinations {
-		next += " " + d.String()
+		to = append(to, d.String())
 	}
 	return &Denied{
 		Code:   DestinationDenied,
 		Reason: "The secret " + string(meta.Path) + " may not go to " + target.Method + " " + target.Origin() + target.Path + ".",
-		Next:   next + ".",
+		Next:   "This secret may go to: " + strings.Join(to, " ") + ".",
 	}
 }
 
@@ -203,7 +205,11 @@ func (b *Broker) open(ctx context.Context, who identity.Principal, intents []int
 		if err != nil {
 			return err
 		}
-		b.c.Scrubber.Keep(who.ID(), in.entry.Path, s.Value, in.until.Add(scrubMargin))
+		until := in.until.Add(scrubMargin)
+		b.c.Scrubber.Keep(who.ID(), in.entry.Path, s.Value, until)
+		if until.After(opened.until) {
+			opened.until = until
+		}
 		opened.Values[in.text] = s.Value
 		opened.Plain = opened.Plain || !redact.Maskable(s.Value)
 	}

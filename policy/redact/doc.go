@@ -24,7 +24,9 @@
 // no piece of one is left over. In base64 up to four bits at either end share a
 // character with what stands beside the value; they are masked, not compared.
 //
-// What is not caught: escapes within escapes, compressed text, base32, UTF-16,
+// What is not caught: escapes within escapes, rarer ones (\u{73}, octal \163, a
+// backslash before a letter that needs none, HTML numbers of more than seven
+// digits or without their semicolon), compressed text, base32, UTF-16,
 // quoted-printable, hexadecimal of mixed case, a value with line breaks or
 // other characters put into it, reversed or otherwise transformed, or spread
 // over several answers. Redaction is the second line: the first is that a

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -85,29 +86,39 @@ func headers(h http.Header, values [][]byte) []Field {
 			hop[http.CanonicalHeaderKey(strings.TrimSpace(name))] = true
 		}
 	}
+	spelled := spellings(values)
 	var out []Field
-	for name, list := range h {
-		if hop[name] || spells(name, values) {
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		if hop[name] || spells(name, spelled) {
 			continue
 		}
-		for _, v := range list {
+		for _, v := range h[name] {
+			if len(out) == maxFields {
+				return out
+			}
 			out = append(out, Field{name, v})
 		}
 	}
-	slices.SortStableFunc(out, func(a, b Field) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 
-func spells(name string, values [][]byte) bool {
-	name = strings.ToLower(name)
+// maxFields is how many fields of an answer's header are kept.
+const maxFields = 100
+
+// spellings are the forms of the values that a name might spell, in lower case.
+func spellings(values [][]byte) []string {
+	var out []string
 	for _, v := range values {
 		for _, form := range []string{
 			string(v), hex.EncodeToString(v), base64.RawStdEncoding.EncodeToString(v), base64.RawURLEncoding.EncodeToString(v),
 		} {
-			if strings.Contains(name, strings.ToLower(form)) {
-				return true
-			}
+			out = append(out, strings.ToLower(form))
 		}
 	}
-	return false
+	return out
+}
+
+func spells(name string, spelled []string) bool {
+	name = strings.ToLower(name)
+	return slices.ContainsFunc(spelled, func(form string) bool { return strings.Contains(name, form) })
 }
