@@ -63,6 +63,9 @@ func TestEveryAnchorIsProven(t *testing.T) {
 	other.n = 1_000_000
 	var anchors, foreign [][]byte
 	for _, size := range []int{0, 1, 2, 255, 256, 257, 511, 512, 700, 1024, 65536, 65792, 65900} {
+		if size > 1024 && scale > 1 {
+			break // a third level of the tree
+		}
 		s.add(t, size-s.n)
 		anchors = append(anchors, s.checkpoint(t))
 		if size <= 1024 {
