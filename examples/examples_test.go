@@ -113,7 +113,7 @@ func serves(t *testing.T, home string, args ...string) {
 	done := make(chan int, 1)
 	var stderr strings.Builder
 	go func() {
-		defer outWrite.Close()
+		defer outWrite.Close() //nolint:errcheck // a pipe in memory
 		done <- cli.Main(context.WithoutCancel(t.Context()), cli.Streams{In: inRead, Out: outWrite, Err: &stderr}, args, env(home))
 	}()
 	answers := bufio.NewScanner(outRead)

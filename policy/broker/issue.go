@@ -109,7 +109,7 @@ func noDestination(meta vault.Metadata) *Denied {
 	}
 	return &Denied{
 		Code: NoDestination, Reason: "This secret has no destination yet, so it cannot be used anywhere.",
-		Next: "Ask the owner to run: coatcheck secret set '" + string(meta.Path) + "' --to HOST",
+		Next: "Ask the owner to run: coatcheck secret set '" + string(meta.Path) + "' --keep-value --to HOST",
 	}
 }
 

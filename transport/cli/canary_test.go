@@ -81,7 +81,7 @@ func (s *scene) stdio() (talk, func()) {
 	outRead, outWrite := io.Pipe()
 	done := make(chan int, 1)
 	go func() {
-		defer outWrite.Close()
+		defer outWrite.Close() //nolint:errcheck // a pipe in memory
 		done <- cli.Main(context.WithoutCancel(s.t.Context()), cli.Streams{In: inRead, Out: outWrite, Err: &s.seen}, []string{"mcp", "--log-level", "debug"}, s.getenv)
 	}()
 	lines := bufio.NewScanner(io.TeeReader(outRead, &s.seen))
@@ -132,7 +132,7 @@ func (s *scene) serve() (string, func()) {
 	read, write := io.Pipe()
 	done := make(chan int, 1)
 	go func() {
-		defer write.Close()
+		defer write.Close() //nolint:errcheck // a pipe in memory
 		done <- cli.Main(ctx, cli.Streams{In: strings.NewReader(""), Out: &s.seen, Err: write}, []string{"serve", "--listen", "127.0.0.1:0", "--log-level", "debug"}, s.getenv)
 	}()
 	address := make(chan string, 1)
@@ -154,13 +154,14 @@ func (s *scene) serve() (string, func()) {
 		if code := <-done; code != 0 {
 			s.t.Errorf("serve ended with %d", code)
 		}
-		for range address { //nolint:revive // until the stream has been read
+		for range address { // until the stream has been read
 		}
 	}
 }
 
-// http sends one request to the running desk; every byte of the answer is seen.
-func (s *scene) http(method, target string, headers map[string]string, body []byte) *http.Response {
+// http sends one request to the running desk and returns header and body of the
+// answer; every byte of it is seen.
+func (s *scene) http(method, target string, headers map[string]string, body []byte) (http.Header, []byte) {
 	s.t.Helper()
 	r, err := http.NewRequestWithContext(s.t.Context(), method, target, bytes.NewReader(body))
 	if err != nil {
@@ -176,7 +177,7 @@ func (s *scene) http(method, target string, headers map[string]string, body []by
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer answer.Body.Close()
+	defer answer.Body.Close() //nolint:errcheck // read to its end
 	text, err := io.ReadAll(answer.Body)
 	if err != nil {
 		s.t.Fatal(err)
@@ -185,8 +186,7 @@ func (s *scene) http(method, target string, headers map[string]string, body []by
 		s.t.Fatal(err)
 	}
 	_, _ = s.seen.Write(text)
-	answer.Body = io.NopCloser(bytes.NewReader(text))
-	return answer
+	return answer.Header, text
 }
 
 // tool calls a tool and returns its structured result, nil for a refusal.
@@ -293,11 +293,10 @@ rules:
 		if session != "" {
 			headers["Mcp-Session-Id"], headers["MCP-Protocol-Version"] = session, "2025-11-25"
 		}
-		answer := s.http("POST", base+"/mcp", headers, request(t, 1, method, params))
-		if id := answer.Header.Get("Mcp-Session-Id"); id != "" {
+		header, text := s.http("POST", base+"/mcp", headers, request(t, 1, method, params))
+		if id := header.Get("Mcp-Session-Id"); id != "" {
 			session = id
 		}
-		text, _ := io.ReadAll(answer.Body)
 		if len(text) == 0 || text[0] != '{' {
 			return nil
 		}

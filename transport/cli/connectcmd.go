@@ -12,15 +12,16 @@ import (
 func (a *app) connectCommand() *cobra.Command {
 	var show bool
 	var names []string
-	text := "Writes coatcheck into the configuration of an MCP client, in one entry and nowhere else, and\n" +
-		"keeps a backup of what it changes beside it. CLIENT is one of:\n"
+	var text strings.Builder
+	text.WriteString("Writes coatcheck into the configuration of an MCP client, in one entry and nowhere else, and\n" +
+		"keeps a backup of what it changes beside it. CLIENT is one of:\n")
 	for _, c := range connect.Clients() {
 		names = append(names, c.Name)
-		text += fmt.Sprintf("\n  %-16s%s", c.Name, c.Title)
+		_, _ = fmt.Fprintf(&text, "\n  %-16s%s", c.Name, c.Title)
 	}
 	cmd := &cobra.Command{
 		Use: "connect CLIENT", Short: "Configure an MCP client: " + strings.Join(names, ", "),
-		Long: text, Example: "  coatcheck connect cursor\n  coatcheck connect claude-desktop --print",
+		Long: text.String(), Example: "  coatcheck connect cursor\n  coatcheck connect claude-desktop --print",
 		ValidArgs: names,
 		Args:      exactly(1, "CLIENT"),
 		RunE: func(_ *cobra.Command, args []string) error {

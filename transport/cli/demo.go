@@ -27,7 +27,7 @@ const demoPath = "demo/echo/api-key"
 
 func (a *app) demoCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "demo", Short: "Show the whole way with a made-up secret and a local API", Args: cobra.NoArgs,
+		Use: "demo", Short: "Show the whole way with a made-up secret and a local API", Args: nothing,
 		Long: "Makes a temporary home with one random secret, starts an API on this machine that echoes\n" +
 			"what it gets, and lets an MCP client talk to 'coatcheck mcp' as a model would. Prints what\n" +
 			"the model saw beside what the API received, and removes the home. Ends with code 1 if the\n" +
@@ -57,7 +57,7 @@ func (a *app) demo(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, model.stderr.String())
 	}
-	leaks := shows(model.everything(), value)
+	leaks := append([]string{}, shows(model.everything(), value)...)
 	files, err := filesShow(dir, value)
 	if err != nil {
 		return err
@@ -67,11 +67,12 @@ func (a *app) demo(ctx context.Context) (err error) {
 
 // demoHome fills the home with one secret that may go to the echo API.
 func (a *app) demoHome(ctx context.Context, h home, value, address string) error {
-	if _, err := a.initialise(h, true); err != nil {
-		return err
-	}
 	quiet := *a
 	quiet.logLevel = "error"
+	quiet.getenv = func(string) string { return "" } // a key source in the environment is not this home's
+	if _, err := quiet.initialise(h, true); err != nil {
+		return err
+	}
 	d, err := quiet.open(ctx, h)
 	if err != nil {
 		return err
@@ -172,7 +173,9 @@ func (a *app) tell(m *modelSide, received, value string, leaks []string) error {
 		})
 		return errors.Join(err, verdict(leaks, received, value))
 	}
-	side := func(left, right string) { _, _ = fmt.Fprintf(a.Out, "%-64s  %s\n", left, right) }
+	side := func(left, right string) {
+		_, _ = fmt.Fprintln(a.Out, strings.TrimRight(fmt.Sprintf("%-64s  %s", left, right), " "))
+	}
 	side("WHAT THE MODEL SAW", "WHAT THE API RECEIVED")
 	side("", "")
 	side("get_secret "+demoPath, "")

@@ -140,7 +140,7 @@ func judge(err error) (code int, next string) {
 	switch {
 	case err == nil:
 		return exitOK, ""
-	case errors.As(err, &wrong), errors.As(err, &invalid), strings.HasPrefix(err.Error(), "unknown command"):
+	case errors.As(err, &wrong), errors.As(err, &invalid):
 		return exitUsage, ""
 	case errors.As(err, &denied):
 		return exitRefused, toOwner(denied.Next)

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/token"
 	"github.com/spf13/cobra"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
@@ -73,26 +76,50 @@ func (h home) readConfig() (config, error) {
 	if err := yaml.Unmarshal([]byte(defaultConfig), &c); err != nil {
 		return c, err
 	}
-	err := private.CheckOwned(h.config())
+	file, err := private.OpenOwned(h.config())
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
 	}
 	if err != nil {
 		return c, err
 	}
-	text, err := os.ReadFile(h.config())
-	if err != nil {
+	text, err := io.ReadAll(io.LimitReader(file, maxConfigBytes+1))
+	if err = errors.Join(err, file.Close()); err != nil {
+		return c, err
+	}
+	if err := plainYAML(h.config(), text); err != nil {
 		return c, err
 	}
 	if err := yaml.UnmarshalWithOptions(text, &c, yaml.Strict()); err != nil {
 		return c, configSyntax(h.config(), err)
 	}
-	for _, file := range []*string{&c.TLSCert, &c.TLSKey} {
-		if *file != "" && !filepath.IsAbs(*file) {
-			*file = filepath.Join(string(h), *file)
+	for _, path := range []*string{&c.TLSCert, &c.TLSKey} {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(string(h), *path)
 		}
 	}
 	return c, nil
+}
+
+// maxConfigBytes is the largest config.yaml.
+const maxConfigBytes = 64 << 10
+
+// plainYAML refuses what a configuration never needs and a hostile one could
+// use: a huge file, aliases that multiply, characters that steer a terminal.
+func plainYAML(file string, text []byte) error {
+	if len(text) > maxConfigBytes {
+		return &policy.SyntaxError{File: file, Line: 1, Column: 1, Msg: "the file is larger than 64 KiB"}
+	}
+	for _, tk := range lexer.Tokenize(string(text)) {
+		at := tk.Position
+		switch {
+		case tk.Type == token.AnchorType || tk.Type == token.AliasType:
+			return &policy.SyntaxError{File: file, Line: at.Line, Column: at.Column, Msg: "anchors and aliases are not used here", Hint: "write the value out"}
+		case strings.ContainsFunc(tk.Value, func(r rune) bool { return r < ' ' && r != '\n' && r != '\r' || r == 0x7f }):
+			return &policy.SyntaxError{File: file, Line: at.Line, Column: at.Column, Msg: "there is a control character", Hint: "remove it"}
+		}
+	}
+	return nil
 }
 
 // configSyntax gives an error of the YAML reader the form of a policy's.

@@ -162,7 +162,7 @@ func TestReadme(t *testing.T) {
 	if !*update {
 		t.Fatal("the generated parts of the README are old; run: go test ./transport/cli -run TestReadme -update")
 	}
-	if err := os.WriteFile(readmePath, []byte(want), 0o644); err != nil { //nolint:gosec // a public file
+	if err := os.WriteFile(readmePath, []byte(want), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

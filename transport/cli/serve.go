@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"net"
 	"net/http"
 
 	"github.com/spf13/cobra"
@@ -17,7 +19,7 @@ func (a *app) serveCommand() *cobra.Command {
 	var listen string
 	var insecure bool
 	cmd := &cobra.Command{
-		Use: "serve", Short: "Serve agents over Streamable HTTP", Args: cobra.NoArgs,
+		Use: "serve", Short: "Serve agents over Streamable HTTP", Args: nothing,
 		Long: "Listens (by default on 127.0.0.1:7420) and serves MCP over Streamable HTTP at /mcp, to agents\n" +
 			"with a key from 'coatcheck agent add'. Ends cleanly on SIGINT and SIGTERM. Beyond loopback it\n" +
 			"needs TLS: tls_cert and tls_key in config.yaml.",
@@ -49,7 +51,7 @@ func (a *app) serveCommand() *cobra.Command {
 func (a *app) mcpCommand() *cobra.Command {
 	var agent string
 	cmd := &cobra.Command{
-		Use: "mcp", Short: "Serve one MCP client over standard input and output", Args: cobra.NoArgs,
+		Use: "mcp", Short: "Serve one MCP client over standard input and output", Args: nothing,
 		Long: "Speaks MCP on standard input and output; this is what clients start (see 'coatcheck connect').\n" +
 			"Acts as the agent local, as the agent named by --agent, or as the one whose key is in\n" +
 			"COATCHECK_AGENT_KEY or ASS_AGENT_KEY.",
@@ -117,6 +119,10 @@ func (a *app) serve(ctx context.Context, d *desk, c config, insecure bool) error
 		},
 		MCP: d.server().HTTPHandler(func(r *http.Request) (identity.Principal, bool) { return httpd.PrincipalFrom(r.Context()) }),
 	})
+	var network *net.OpError // a port in use and the like
+	if code, _ := judge(err); code == exitFailed && !errors.As(err, &network) {
+		return codedError{err, exitPolicy, "Check --listen and " + d.home.config() + "."}
+	}
 	if err != nil {
 		return err
 	}

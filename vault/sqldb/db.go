@@ -82,10 +82,11 @@ func prepareFile(path string) error {
 	} else if remote {
 		return fmt.Errorf("%w: %s", vault.ErrNetworkFilesystem, dir)
 	}
-	err := private.CheckFile(path)
-	if !errors.Is(err, fs.ErrNotExist) {
+	if err := private.CheckFile(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	// Also a file that is there is opened for writing first: SQLite would leave
+	// its log beside a read-only one with the same permissions.
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the caller names the file
 	if err != nil {
 		return mapError(err)
