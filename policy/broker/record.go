@@ -40,7 +40,7 @@ func (b *Broker) record(ctx context.Context, who identity.Principal, e *audit.En
 	if err != nil {
 		return b.refuse(ctx, e, err)
 	}
-	b.seal.leaf(b)
+	b.seal.leaf(ctx, b)
 	if b.c.Log.Enabled(ctx, slog.LevelDebug) {
 		b.c.Log.DebugContext(ctx, "recorded", attrs(e)...)
 	}
@@ -76,7 +76,7 @@ func (b *Broker) append(ctx context.Context, e audit.Entry) error {
 		return err
 	})
 	if err == nil {
-		b.seal.leaf(b)
+		b.seal.leaf(ctx, b)
 	}
 	return err
 }

@@ -28,32 +28,33 @@ type sealer struct {
 }
 
 // leaf counts a leaf and sees to it that a checkpoint follows.
-func (s *sealer) leaf(b *Broker) {
+func (s *sealer) leaf(ctx context.Context, b *Broker) {
+	ctx = context.WithoutCancel(ctx) // a caller that goes away takes no checkpoint along
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waiting++
 	switch {
 	case s.closed:
 	case s.waiting >= sealEvery:
-		s.start(b)
+		s.start(ctx, b)
 	case s.timer == nil:
 		s.timer = time.AfterFunc(sealAfter, func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			s.start(b)
+			s.start(ctx, b)
 		})
 	}
 }
 
 // start makes a checkpoint unless one is being made. s.mu is held.
-func (s *sealer) start(b *Broker) {
+func (s *sealer) start(ctx context.Context, b *Broker) {
 	if s.closed || s.running || s.waiting == 0 {
 		return
 	}
 	s.running = true
 	s.stopTimer()
 	s.idle.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
+		ctx, cancel := context.WithTimeout(ctx, recordTimeout)
 		defer cancel()
 		if err := s.sign(ctx, b); err != nil {
 			b.c.Log.ErrorContext(ctx, "checkpoint not written", slog.Any("error", err))

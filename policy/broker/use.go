@@ -75,7 +75,7 @@ func (b *Broker) Use(ctx context.Context, who identity.Principal, handles []stri
 		return b.refuse(ctx, &e, err)
 	}
 	for range intents {
-		b.seal.leaf(b)
+		b.seal.leaf(ctx, b)
 	}
 	err = b.open(ctx, who, intents, fn)
 	for _, in := range intents {

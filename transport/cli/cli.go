@@ -38,7 +38,7 @@ func Main(ctx context.Context, std Streams, args []string, getenv func(string) s
 }
 
 func (a *app) main(ctx context.Context) int {
-	root := a.root()
+	root := a.root() //nolint:contextcheck // a command gets its context when it runs
 	root.SetArgs(a.args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
