@@ -107,7 +107,7 @@ func (d *desk) server() *mcp.Server {
 
 // serve listens until ctx ends, and then lets calls in flight finish.
 func (a *app) serve(ctx context.Context, d *desk, c config, insecure bool) error {
-	server, err := httpd.New(httpd.Config{
+	server, err := httpd.New(httpd.Config{ //nolint:contextcheck // binding a port does not wait
 		Listen: c.Listen, CertFile: c.TLSCert, KeyFile: c.TLSKey, InsecureListen: insecure,
 		AllowHosts: c.AllowHosts, AllowOrigins: c.AllowOrigins, Version: versionText(), Log: d.log,
 		Authenticate: func(ctx context.Context, key string) (who identity.Principal, err error) {
