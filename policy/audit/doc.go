@@ -1,5 +1,5 @@
-// Package audit is the record of everything that was asked, refused, given and
-// done: an append-only log whose past cannot be changed without showing.
+// Package audit is the record of every handle, use and change, and every refusal of
+// one: an append-only log whose past cannot be changed without showing.
 //
 // The one rule: an event is recorded in the transaction that causes it, and
 // whatever a signed checkpoint covers can no longer be edited, removed,
