@@ -106,6 +106,9 @@ func (a *app) auditVerify() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if unanchored(report) {
+					a.note("Warning: %s.", noAnchor)
+				}
 				if a.json {
 					return a.writeJSON(map[string]any{
 						"events": report.Records, "signed": report.Sealed, "anchored": report.Anchored,
@@ -117,3 +120,10 @@ func (a *app) auditVerify() *cobra.Command {
 		},
 	}
 }
+
+// noAnchor says what the loss of the checkpoint file means.
+const noAnchor = "no checkpoint is kept outside the database: a restored older copy would not show"
+
+// unanchored reports that the log was signed before and that nothing outside
+// the database tells how far.
+func unanchored(r audit.Report) bool { return r.Sealed > 0 && r.Anchored == 0 }

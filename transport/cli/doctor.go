@@ -113,6 +113,9 @@ func (a *app) examineVault(ctx context.Context, h home, rules *policy.Policy) []
 		list = append(list, finding{"fail", "record", err.Error()})
 	} else {
 		list = append(list, finding{"ok", "record", fmt.Sprintf("%d events, unchanged up to %d", report.Records, report.Sealed)})
+		if unanchored(report) {
+			list = append(list, finding{"warn", "record", noAnchor})
+		}
 	}
 	page, err := d.List(ctx, identity.OwnerCLI(), broker.ListRequest{Limit: 1})
 	switch {
