@@ -52,6 +52,7 @@ type fixture struct {
 	mu     sync.Mutex
 	clock  time.Time
 	anchor []byte
+	sealed func() // called when a checkpoint is about to be made
 }
 
 type rules struct{ p *policy.Policy }
@@ -83,6 +84,9 @@ func (f *fixture) setPolicy(tb testing.TB, text string) {
 type anchor fixture
 
 func (a *anchor) Update(fn func([]byte) ([]byte, error)) error {
+	if a.sealed != nil {
+		a.sealed()
+	}
 	signed, err := fn(a.anchor)
 	if err == nil {
 		a.anchor = signed

@@ -29,39 +29,46 @@ type sealer struct {
 
 // leaf counts a leaf and sees to it that a checkpoint follows.
 func (s *sealer) leaf(ctx context.Context, b *Broker) {
-	ctx = context.WithoutCancel(ctx) // a caller that goes away takes no checkpoint along
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waiting++
+	s.arrange(context.WithoutCancel(ctx), b) // a caller that goes away takes no checkpoint along
+}
+
+// arrange starts a checkpoint, now or soon, if leaves wait. The one in the
+// making arranges for those that it does not cover. s.mu is held.
+func (s *sealer) arrange(ctx context.Context, b *Broker) {
 	switch {
-	case s.closed:
+	case s.closed || s.running || s.waiting == 0:
 	case s.waiting >= sealEvery:
 		s.start(ctx, b)
 	case s.timer == nil:
 		s.timer = time.AfterFunc(sealAfter, func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			s.start(ctx, b)
+			if !s.closed && !s.running {
+				s.start(ctx, b)
+			}
 		})
 	}
 }
 
-// start makes a checkpoint unless one is being made. s.mu is held.
+// start makes a checkpoint. None is being made, and s.mu is held.
 func (s *sealer) start(ctx context.Context, b *Broker) {
-	if s.closed || s.running || s.waiting == 0 {
-		return
-	}
 	s.running = true
 	s.stopTimer()
 	s.idle.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+		bounded, cancel := context.WithTimeout(ctx, recordTimeout)
 		defer cancel()
-		if err := s.sign(ctx, b); err != nil {
-			b.c.Log.ErrorContext(ctx, "checkpoint not written", slog.Any("error", err))
-		}
+		err := s.sign(bounded, b)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.running = false
+		if err != nil { // the next leaf tries again
+			b.c.Log.ErrorContext(ctx, "checkpoint not written", slog.Any("error", err))
+			return
+		}
+		s.arrange(ctx, b)
 	})
 }
 
