@@ -12,9 +12,6 @@ import (
 	"strings"
 )
 
-// RedirectHint is what to tell a model about a [Response.Redirect].
-const RedirectHint = "Redirects are not followed. If that place is right, make a new request to it; its destination is checked anew."
-
 // WithheldEncoding is the [Response.Withheld] of a body in an encoding that
 // cannot be scrubbed.
 const WithheldEncoding = "content_encoding"
