@@ -62,6 +62,9 @@ func (r *Rule) lint() []string {
 	if r.Shape != "" && !slices.Contains(r.Rights, Use) {
 		say("shape has no effect without the right use")
 	}
+	if r.Permanent && !slices.Contains(r.Rights, Delete) {
+		say("permanent has no effect without the right delete")
+	}
 	return out
 }
 

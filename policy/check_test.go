@@ -49,10 +49,12 @@ func TestCheck(t *testing.T) {
 		{"odd limits", `
   - {name: a, agents: [ci], paths: ["*"], allow: [use], limits: {ttl: 2d}}
   - {name: b, agents: [ci], paths: ["*"], allow: [use], limits: {ttl: 5m, rate: 10/h}}
-  - {name: c, agents: [ci], paths: ["*"], allow: [list], shape: "x-{handle}"}`, []string{
+  - {name: c, agents: [ci], paths: ["*"], allow: [list], shape: "x-{handle}"}
+  - {name: d, agents: [ci], paths: ["*"], allow: [use], permanent: true}`, []string{
 			"3 a: ttl is longer than 24h, which no handle lives",
 			"4 b: rate counts over 1h, longer than a handle lives (5m)",
 			"5 c: shape has no effect without the right use",
+			"6 d: permanent has no effect without the right delete",
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

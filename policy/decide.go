@@ -51,7 +51,7 @@ func (p *Policy) Decide(r Request) Decision {
 	}
 	d := Decision{
 		Allowed: true, Rule: s.allow.rule.Name, RuleHash: s.allow.rule.Hash,
-		Reason: reasonAllowed, Limits: s.allow.limits,
+		Reason: reasonAllowed, Limits: s.allow.limits, Permanent: s.allow.permanent,
 	}
 	if s.allow.shape != nil {
 		d.Shape = s.allow.shape.Shape
@@ -95,6 +95,7 @@ func (s *sum) cell(c *cell, end bool) {
 	if here.allow.rule != nil {
 		if s.allow.rule != nil {
 			here.allow.limits = moreGenerous(s.allow.limits, here.allow.limits)
+			here.allow.permanent = here.allow.permanent || s.allow.permanent
 		}
 		if here.allow.shape == nil {
 			here.allow.shape = s.allow.shape
@@ -149,7 +150,7 @@ func (s *sum) rule(r *Rule) {
 		s.deny = first(s.deny, r)
 	default:
 		s.everywhere = s.everywhere || !narrow
-		s.allow.add(r)
+		s.allow.add(r, s.right)
 	}
 }
 
@@ -161,6 +162,7 @@ func (t *tally) merge(other *tally) {
 	t.rule = first(t.rule, other.rule)
 	t.shape = first(t.shape, other.shape)
 	t.limits = moreGenerous(t.limits, other.limits)
+	t.permanent = t.permanent || other.permanent
 }
 
 // to walks once more and collects the "to" of every holding rule; it is apart

@@ -24,6 +24,7 @@
 //	    allow: [list, use]               # or deny; exactly one of both
 //	                                     # list use reveal set rotate delete token
 //	    limits: {ttl: 15m, uses: 100, rate: 60/m}
+//	    permanent: true                  # of delete: past the trash, for good
 //	    to:
 //	      - {host: api.openai.com, methods: [POST], paths: ["/v1/*"]}
 //	    shape: "sk-proj-{handle}"
@@ -43,7 +44,8 @@
 // "to" narrows the right use and none else: a rule with it lists as any other,
 // and cannot give reveal, since plaintext has no destination. Limits are upper
 // bounds; where several rules hold, the most generous of each counts, and no
-// limit is the most generous.
+// limit is the most generous. Without "permanent" the right delete reaches the
+// trash only.
 //
 // # Choices
 //

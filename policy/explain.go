@@ -36,7 +36,7 @@ func (p *Policy) Explain(r Request) Explanation {
 	var because string
 	switch {
 	case e.Allowed:
-		because, e.Next = "rule "+quote(e.Rule)+" allows it"+bounds(e.Decision), next(r)
+		because, e.Next = "rule "+quote(e.Rule)+" allows it"+bounds(e.Decision), next(r, e.Decision)
 	case e.Rule != "":
 		because, e.Next = "rule "+quote(e.Rule)+" denies it", "Choose another secret"
 		if r.Target != nil && r.Right == Use {
@@ -78,6 +78,9 @@ func ask(r Request, may bool) string {
 // bounds are the limits of a permission in words.
 func bounds(d Decision) string {
 	var parts []string
+	if d.Permanent {
+		parts = append(parts, "also for good")
+	}
 	if d.Limits.TTL > 0 {
 		parts = append(parts, "for "+formatDuration(d.Limits.TTL)+" at most")
 	}
@@ -96,12 +99,16 @@ func bounds(d Decision) string {
 	return ", " + strings.Join(parts, ", ")
 }
 
-func next(r Request) string {
+func next(r Request, d Decision) string {
 	switch {
 	case r.Right == Use && r.Target == nil:
 		return "Get a handle, and put it where the value would stand; its destination is checked when it is used."
 	case r.Right == Use:
 		return "Make the request; the secret's own destinations must allow it too."
+	case r.Right == Delete && d.Permanent:
+		return "Delete it; it goes to the trash unless permanent is asked for."
+	case r.Right == Delete:
+		return "Delete it; it goes to the trash, where the owner can restore it."
 	default:
 		return "Go ahead."
 	}

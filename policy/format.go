@@ -22,6 +22,7 @@ import (
 //     paths: ["production/openai/*"]
 //     allow: [list, use]
 //     limits: {ttl: 15m, uses: 100, rate: 60/m}
+//     permanent: true
 //     to:
 //   - {host: "api.openai.com", methods: [POST], paths: ["/v1/*"]}
 //     shape: "sk-proj-{handle}"
@@ -79,6 +80,9 @@ func (r *Rule) format(b *strings.Builder) {
 	}
 	if r.Limits != (Limits{}) {
 		line("limits", r.Limits.format())
+	}
+	if r.Permanent {
+		line("permanent", "true")
 	}
 	if len(r.To) > 0 {
 		b.WriteString("    to:\n")

@@ -48,7 +48,7 @@ func drawRule(t *rapid.T, name string) string {
 	}
 	deny := rapid.IntRange(0, 3).Draw(t, "deny") == 0
 	to := rapid.IntRange(0, 2).Draw(t, "narrow") == 0
-	rights := []string{"list", "use", "reveal"}
+	rights := []string{"list", "use", "reveal", "delete"}
 	switch {
 	case to && deny:
 		rights = []string{"use"}
@@ -98,6 +98,9 @@ func drawRule(t *rapid.T, name string) string {
 	if len(limits) > 0 {
 		line("limits: {%s}", strings.Join(limits, ", "))
 	}
+	if rapid.IntRange(0, 2).Draw(t, "permanent") == 0 {
+		line("permanent: %v", rapid.IntRange(0, 3).Draw(t, "for good") > 0)
+	}
 	if shape := rapid.SampledFrom(shapes).Draw(t, "shape"); shape != "" {
 		line("shape: %q", shape)
 	}
@@ -120,7 +123,7 @@ func drawRequest(t *rapid.T) policy.Request {
 			Stdio: rapid.Bool().Draw(t, "stdio"),
 			Door:  policy.Door(rapid.SampledFrom([]string{"mcp", "rest", "egress", "cli"}).Draw(t, "door")),
 		},
-		Right: policy.Right(rapid.SampledFrom([]string{"list", "use", "use", "use", "reveal", "set"}).Draw(t, "right")),
+		Right: policy.Right(rapid.SampledFrom([]string{"list", "use", "use", "use", "reveal", "delete", "delete", "set"}).Draw(t, "right")),
 		Path:  vault.Path(strings.Join(rapid.SliceOfN(rapid.SampledFrom(words), 1, 3).Draw(t, "path"), "/")),
 	}
 	if rapid.Bool().Draw(t, "with target") {

@@ -99,6 +99,9 @@ type Decision struct {
 	// It comes from the first of the holding rules that has one, in the order
 	// of Rule.
 	Shape string
+	// Permanent says of an allowed [Delete] that it may also destroy for good:
+	// one of the holding rules has permanent. Otherwise the trash is the end.
+	Permanent bool
 	// To is nil when one of the holding rules does not narrow; otherwise every
 	// entry of the holding rules' "to", sorted, without repetition.
 	To []Narrow

@@ -132,6 +132,15 @@ func (r *reader) text(n ast.Node, what string) string {
 	return ""
 }
 
+// yes returns whether true is written, in lower case.
+func (r *reader) yes(f field) bool {
+	if n, ok := f.value.(*ast.BoolNode); ok && (n.Token.Value == "true" || n.Token.Value == "false") {
+		return n.Value
+	}
+	r.fail(start(f.value), "write "+f.name+": true, or remove it", "%s must be true or false", f.name)
+	return false
+}
+
 // number returns a whole number written in plain decimal digits.
 func (r *reader) number(f field, least, most int) int {
 	digits := ""

@@ -148,6 +148,7 @@ func oracle(rules []policy.Rule, q policy.Request) policy.Decision {
 		if d.Shape == "" {
 			d.Shape = r.Shape
 		}
+		d.Permanent = d.Permanent || q.Right == policy.Delete && r.Permanent
 		narrow = narrow && len(r.To) > 0
 		for _, n := range r.To {
 			if !some(d.To, func(m policy.Narrow) bool { return fmt.Sprint(m) == fmt.Sprint(n) }) {

@@ -74,7 +74,7 @@ func (r *reader) rules(f field) []*Rule {
 func (r *reader) rule(n ast.Node, lines map[string]int) *Rule {
 	rule := &Rule{Line: start(n).line, Doors: []Door{DoorEgress, DoorMCP}}
 	seen := make(map[string]position, 8)
-	fields := r.fields(n, "a rule", "name", "agents", "doors", "paths", "allow", "deny", "limits", "to", "shape", "reason")
+	fields := r.fields(n, "a rule", "name", "agents", "doors", "paths", "allow", "deny", "limits", "permanent", "to", "shape", "reason")
 	rule.Deny = slices.ContainsFunc(fields, func(f field) bool { return f.name == "deny" })
 	for _, f := range fields {
 		seen[f.name] = f.at
@@ -95,6 +95,8 @@ func (r *reader) rule(n ast.Node, lines map[string]int) *Rule {
 			rule.Rights = list(r, f, "list, use", func(n ast.Node) Right { return oneOf(r, n, "right", Rights()) })
 		case "limits":
 			rule.Limits = r.limits(f)
+		case "permanent":
+			rule.Permanent = r.yes(f)
 		case "to":
 			rule.To = r.to(f, rule.Deny)
 		case "shape":
@@ -134,7 +136,7 @@ func (r *reader) complete(rule *Rule, at position, seen map[string]position) {
 	if narrowed && denies && len(rule.Rights) > 1 {
 		r.fail(to, "put the other rights in a rule without to", "only use can be denied to a destination")
 	}
-	for _, name := range []string{"limits", "shape"} {
+	for _, name := range []string{"limits", "permanent", "shape"} {
 		if f, has := seen[name]; has && denies {
 			r.fail(f, "remove it", "a deny rule has no %s", name)
 		}

@@ -76,6 +76,9 @@ func TestLessIsNeverMore(t *testing.T) {
 			if b.Allowed && (exceeds(b.Limits.TTL, a.Limits.TTL) || exceeds(b.Limits.Uses, a.Limits.Uses)) {
 				t.Fatalf("%+v got wider limits\n%+v\n%+v", q, a, b)
 			}
+			if b.Permanent && !a.Permanent {
+				t.Fatalf("%+v deletes for good by less\n%s\n%s", q, before.Format(), after.Format())
+			}
 			if b.Allowed && a.To != nil && (b.To == nil || some(b.To, func(n policy.Narrow) bool {
 				return !some(a.To, func(m policy.Narrow) bool { return reflect.DeepEqual(m, n) })
 			})) {
@@ -92,6 +95,37 @@ func TestLessIsNeverMore(t *testing.T) {
 				if strings.HasPrefix(reach[i], reach[i-1]) {
 					t.Fatalf("reach repeats itself: %q", reach)
 				}
+			}
+		}
+	})
+}
+
+// Adding permanent to a rule grants nothing but that deleting may be for good.
+func TestPermanentIsAllThatItGrants(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rules := drawRules(t)
+		if len(rules) == 0 {
+			return
+		}
+		plain := slices.Clone(rules)
+		for i := range plain {
+			plain[i] = strings.NewReplacer("    permanent: true\n", "", "    permanent: false\n", "").Replace(plain[i])
+		}
+		with := slices.Clone(plain)
+		i := rapid.IntRange(0, len(rules)-1).Draw(t, "rule")
+		if strings.Contains(with[i], "    allow: ") {
+			with[i] += "    permanent: true\n"
+		}
+		before, after := parse(t, plain), parse(t, with)
+		for range requestsEach {
+			q := drawRequest(t)
+			a, b := before.Decide(q), after.Decide(q)
+			if a.Permanent || b.Permanent && (q.Right != policy.Delete || !b.Allowed) {
+				t.Fatalf("%+v\n%+v\n%+v", q, a, b)
+			}
+			a.RuleHash, b.RuleHash, b.Permanent = "", "", false
+			if !reflect.DeepEqual(a, b) {
+				t.Fatalf("%+v\n%+v\n%+v", q, a, b)
 			}
 		}
 	})

@@ -22,6 +22,8 @@ type Rule struct {
 	To     []Narrow
 	Shape  string
 	Reason string
+	// Permanent says that the right delete reaches past the trash.
+	Permanent bool
 
 	rank int // place among the rules by name
 }

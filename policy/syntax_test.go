@@ -86,7 +86,7 @@ var broken = []struct{ name, src, want string }{
 	{"many words", "version: 1\nrules: [" + strings.Repeat("a,", 1<<20) + "]\n", `p:2:1048579: the policy has more than 1048576 words and marks`},
 	// Rules.
 	{"unknown field", ruleWith("alow: [use]"), `p:7:5: unknown field "alow" in a rule; did you mean allow?`},
-	{"far unknown field", ruleWith("bananas: [use]"), `p:7:5: unknown field "bananas" in a rule; known are name, agents, doors, paths, allow, deny, limits, to, shape, reason`},
+	{"far unknown field", ruleWith("bananas: [use]"), `p:7:5: unknown field "bananas" in a rule; known are name, agents, doors, paths, allow, deny, limits, permanent, to, shape, reason`},
 	{"when", ruleWith("when: now > 1"), `p:7:5: field "when" is not supported yet; remove it`},
 	{"field twice", ruleWith("agents: [x]"), `p:7:5: field "agents" is on line 4 already; keep one of them`},
 	{"field without value", ruleWith("shape:"), `p:7:5: field "shape" has no value; write one, or remove the field`},
@@ -158,6 +158,12 @@ var broken = []struct{ name, src, want string }{
 	{"rate zero", ruleWith("limits: {rate: 0/m}"), `p:7:20: rate must allow 1 to 1000000`},
 	{"rate huge", ruleWith("limits: {rate: 1000001/m}"), `p:7:20: rate must allow 1 to 1000000`},
 	{"rate long unit", ruleWith("limits: {rate: 60/min}"), `p:7:20: rate is not a number per unit of time; write it like 10/s, 60/m, 500/h or 1000/d`},
+	// Permanent.
+	{"permanent as text", ruleWith("permanent: \"true\""), `p:7:16: permanent must be true or false; write permanent: true, or remove it`},
+	{"permanent as word", ruleWith("permanent: yes"), `p:7:16: permanent must be true or false; write permanent: true, or remove it`},
+	{"permanent in capitals", ruleWith("permanent: TRUE"), `p:7:16: permanent must be true or false; write permanent: true, or remove it`},
+	{"permanent as number", ruleWith("permanent: 1"), `p:7:16: permanent must be true or false; write permanent: true, or remove it`},
+	{"permanent denied", head + "  - name: a\n    agents: [x]\n    paths: [x]\n    deny: [delete]\n    permanent: true\n", `p:7:5: a deny rule has no permanent; remove it`},
 	// To.
 	{"to as text", ruleWith("to: api.openai.com"), `p:7:9: to must be a list, not text; write to: [{host: api.openai.com}]`},
 	{"to empty", ruleWith("to: []"), `p:7:9: to is an empty list; write to: [{host: api.openai.com}]`},

@@ -99,18 +99,20 @@ type narrowed struct {
 
 // tally is allow rules that hold, taken together.
 type tally struct {
-	rule   *Rule // the first by rank
-	shape  *Rule // the first by rank that has a shape
-	limits Limits
+	rule      *Rule // the first by rank
+	shape     *Rule // the first by rank that has a shape
+	limits    Limits
+	permanent bool // one of them has permanent, and the right is delete
 }
 
-func (t *tally) add(r *Rule) {
+func (t *tally) add(r *Rule, right Right) {
 	if t.rule == nil {
 		t.limits = r.Limits
 	} else {
 		t.limits = moreGenerous(t.limits, r.Limits)
 	}
 	t.rule = first(t.rule, r)
+	t.permanent = t.permanent || r.Permanent && right == Delete
 	if r.Shape != "" {
 		t.shape = first(t.shape, r)
 	}
@@ -175,7 +177,7 @@ func (g *group) add(r *Rule, right Right) *group {
 	case r.Deny:
 		g.deny = first(g.deny, r)
 	default:
-		g.allow.add(r)
+		g.allow.add(r, right)
 	}
 	return g
 }
@@ -185,7 +187,7 @@ func (n *narrowed) add(r *Rule) *narrowed {
 		n = &narrowed{byHost: map[string][]*Rule{}}
 	}
 	if !r.Deny {
-		n.allow.add(r)
+		n.allow.add(r, Use)
 		n.rules = append(n.rules, r)
 	}
 	for _, to := range r.To {
