@@ -31,7 +31,7 @@ var layers = [][]string{
 	{"policy/redeem"},
 	{"policy/broker"},
 	{"tools"},
-	{"transport/mcp/envelope"},
+	{"transport/mcp/envelope", "transport/mcp/lines"},
 	{"transport/mcp"},
 	{"transport/httpd"},
 	{"transport/connect/jsonc"},

@@ -16,6 +16,7 @@ import (
 
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/transport/mcp/envelope"
+	"github.com/coatcheck-dev/coatcheck/transport/mcp/lines"
 )
 
 // grace is how long calls that were told to stop are waited for.
@@ -32,19 +33,19 @@ func (s *Server) ServeStdio(ctx context.Context, who identity.Principal, in io.R
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	c := &connection{
-		Server: s, who: who, out: newWriter(out), calls: newInflight(), pool: newPool(s.MaxCalls),
+		Server: s, who: who, out: lines.NewWriter(out), calls: newInflight(), pool: lines.NewPool(s.MaxCalls),
 		session: newSession("stdio-" + rand.Text()),
 	}
 	work = s.core.WithContext(withPrincipal(work, who), c.session)
 
 	finished := make(chan error, 1)
-	go func() { finished <- c.read(work, newLines(in, s.MaxMessageBytes)) }()
+	go func() { finished <- c.read(work, lines.NewReader(in, s.MaxMessageBytes)) }()
 	var err error
 	select {
 	case err = <-finished:
 	case <-ctx.Done():
 	}
-	c.pool.close()
+	c.pool.Close()
 	if drained := c.drain(ctx, stop); err == nil {
 		err = drained
 	}
@@ -55,9 +56,9 @@ func (s *Server) ServeStdio(ctx context.Context, who identity.Principal, in io.R
 type connection struct {
 	*Server
 	who     identity.Principal
-	out     *writer
+	out     *lines.Writer
 	calls   *inflight
-	pool    *pool
+	pool    *lines.Pool
 	session *session
 }
 
@@ -66,8 +67,8 @@ type connection struct {
 func (c *connection) drain(ctx context.Context, stop func()) error {
 	quiet := make(chan error, 1)
 	go func() {
-		c.pool.wait()
-		quiet <- c.out.flush()
+		c.pool.Wait()
+		quiet <- c.out.Flush()
 	}()
 	select {
 	case err := <-quiet:
@@ -88,12 +89,12 @@ func (c *connection) drain(ctx context.Context, stop func()) error {
 
 // read takes in messages until there are no more. Calls run beside it; all else
 // is answered here, in order.
-func (c *connection) read(ctx context.Context, from *lines) error {
+func (c *connection) read(ctx context.Context, from *lines.Reader) error {
 	for {
-		line, err := from.next()
+		line, err := from.Next()
 		switch {
-		case errors.Is(err, errLineTooLong):
-			text := fmt.Sprintf("the message is longer than %d bytes", from.limit)
+		case errors.Is(err, lines.ErrTooLong):
+			text := fmt.Sprintf("the message is longer than %d bytes", c.MaxMessageBytes)
 			err = c.send(rpcError(nil, envelope.InvalidRequest, text))
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrClosedPipe), errors.Is(err, os.ErrClosed):
 			return nil
@@ -102,7 +103,7 @@ func (c *connection) read(ctx context.Context, from *lines) error {
 		case len(bytes.TrimSpace(line)) == 0:
 			continue
 		default:
-			if err = c.out.broken(); err == nil {
+			if err = c.out.Broken(); err == nil {
 				err = c.take(ctx, line)
 			}
 		}
@@ -159,7 +160,7 @@ func (c *connection) notified(ctx context.Context, m envelope.Message, line []by
 
 // beside has fn run once there is room for one more message.
 func (c *connection) beside(line []byte, fn func()) error {
-	if !c.pool.do(len(line), fn) {
+	if !c.pool.Do(len(line), fn) {
 		return errClosing
 	}
 	return nil
@@ -189,7 +190,7 @@ func (c *connection) run(ctx context.Context, one *call, m envelope.Message, lin
 	switch wanted := c.calls.finish(m.ID, one); {
 	case !wanted:
 	case direct != nil:
-		c.failed(ctx, c.out.send(direct))
+		c.failed(ctx, c.out.Send(direct))
 	default:
 		c.failed(ctx, c.respond(answer))
 	}
@@ -227,5 +228,5 @@ func (c *connection) send(message any) error {
 	if err != nil {
 		return err
 	}
-	return c.out.send(append(text, '\n'))
+	return c.out.Send(append(text, '\n'))
 }

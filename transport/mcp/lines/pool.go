@@ -1,18 +1,18 @@
-package mcp
+package lines
 
 import "sync"
 
 // Limits of what one connection may have taken in but not yet dealt with.
 // Beyond them nothing more is read.
 const (
-	maxTaken      = 256      // messages; those over Options.MaxCalls wait for their turn
+	maxTaken      = 256      // messages; those over NewPool's wait for their turn
 	maxTakenBytes = 16 << 20 // bytes of such messages, unless there is one only
 )
 
-// pool runs jobs in goroutines that stay for the next one: their stacks have
+// Pool runs jobs in goroutines that stay for the next one: their stacks have
 // grown to the size a call needs, which costs more than the call's own work in
 // a fresh goroutine.
-type pool struct {
+type Pool struct {
 	most int // goroutines
 	jobs chan job
 
@@ -31,15 +31,16 @@ type job struct {
 	size int
 }
 
-func newPool(most int) *pool {
-	p := &pool{most: most, jobs: make(chan job, maxTaken)}
+// NewPool returns a Pool that runs at most so many jobs at once.
+func NewPool(most int) *Pool {
+	p := &Pool{most: most, jobs: make(chan job, maxTaken)}
 	p.less.L = &p.mu
 	return p
 }
 
-// do has run run, as one message of size bytes, once there is room for it; false
+// Do has run run, as one message of size bytes, once there is room for it; false
 // when the pool has closed.
-func (p *pool) do(size int, run func()) bool {
+func (p *Pool) Do(size int, run func()) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for !p.closed && p.taken > 0 && (p.taken >= maxTaken || p.bytes+size > maxTakenBytes) {
@@ -59,7 +60,7 @@ func (p *pool) do(size int, run func()) bool {
 	return true
 }
 
-func (p *pool) work() {
+func (p *Pool) work() {
 	for j := range p.jobs {
 		p.mu.Lock()
 		p.queued--
@@ -75,8 +76,8 @@ func (p *pool) work() {
 	}
 }
 
-// close takes no more jobs. Workers end once those that were taken are done.
-func (p *pool) close() {
+// Close takes no more jobs. Workers end once those that were taken are done.
+func (p *Pool) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.closed {
@@ -86,8 +87,8 @@ func (p *pool) close() {
 	}
 }
 
-// wait blocks until all that was taken is done. Call close first.
-func (p *pool) wait() {
+// Wait blocks until all that was taken is done. Call Close first.
+func (p *Pool) Wait() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for p.taken > 0 {

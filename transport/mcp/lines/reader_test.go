@@ -1,4 +1,4 @@
-package mcp_test
+package lines_test
 
 import (
 	"bytes"
@@ -11,8 +11,24 @@ import (
 	"testing/iotest"
 	"testing/synctest"
 
-	"github.com/coatcheck-dev/coatcheck/transport/mcp"
+	"github.com/coatcheck-dev/coatcheck/transport/mcp/lines"
 )
+
+// readLines reads all lines of in.
+func readLines(in io.Reader, limit int) (out []string, err error) {
+	l := lines.NewReader(in, limit)
+	for {
+		line, err := l.Next()
+		switch {
+		case err == nil:
+			out = append(out, string(line))
+		case errors.Is(err, lines.ErrTooLong):
+			out = append(out, "TOO LONG")
+		default:
+			return out, err
+		}
+	}
+}
 
 func TestLines(t *testing.T) {
 	long := strings.Repeat("x", 200_000)
@@ -29,7 +45,7 @@ func TestLines(t *testing.T) {
 	} {
 		for kind, in := range map[string]io.Reader{"whole": strings.NewReader(test.in), "bytes": iotest.OneByteReader(strings.NewReader(test.in))} {
 			t.Run(name+", "+kind, func(t *testing.T) {
-				got, err := mcp.ReadLines(in, 150_000)
+				got, err := readLines(in, 150_000)
 				if !errors.Is(err, io.EOF) {
 					t.Fatal(err)
 				}
@@ -64,7 +80,7 @@ func (g *gate) Write(p []byte) (int, error) {
 func TestWriter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &gate{tokens: make(chan struct{}, 100)}
-		w := mcp.NewWriter(g)
+		w := lines.NewWriter(g)
 		g.tokens <- struct{}{}
 		if err := w.Send([]byte("alone\n")); err != nil || len(g.writes) != 1 {
 			t.Fatalf("%v, %v", err, g.writes)

@@ -1,11 +1,11 @@
-package mcp_test
+package lines_test
 
 import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
-	"github.com/coatcheck-dev/coatcheck/transport/mcp"
+	"github.com/coatcheck-dev/coatcheck/transport/mcp/lines"
 )
 
 // TestPool: so many run, so many and so many bytes wait, and the next one waits
@@ -17,7 +17,7 @@ func TestPool(t *testing.T) {
 	}{"by number": {100, 256}, "by bytes": {4 << 20, 4}, "one of any size": {1 << 30, 1}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := mcp.NewPool(3)
+				p := lines.NewPool(3)
 				hold := make(chan struct{})
 				var taken, running, most, done atomic.Int32
 				go func() {
@@ -43,6 +43,7 @@ func TestPool(t *testing.T) {
 				}
 				close(hold)
 				p.Close()
+				p.Wait()
 				synctest.Wait()
 				if done.Load() != taken.Load() || most.Load() > 3 {
 					t.Errorf("%d of %d done, %d at once", done.Load(), taken.Load(), most.Load())

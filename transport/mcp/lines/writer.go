@@ -1,4 +1,4 @@
-package mcp
+package lines
 
 import (
 	"io"
@@ -9,10 +9,10 @@ import (
 // write more have to wait too.
 const maxWaiting = 1 << 20
 
-// writer puts whole messages on a stream, one after the other. Whoever finds it
+// Writer puts whole messages on a stream, one after the other. Whoever finds it
 // idle writes at once; what comes in meanwhile goes out together in the next
 // write. There is no goroutine and no timer.
-type writer struct {
+type Writer struct {
 	out io.Writer
 
 	mu      sync.Mutex
@@ -23,15 +23,16 @@ type writer struct {
 	err     error  // the first error; nothing is written after it
 }
 
-func newWriter(out io.Writer) *writer {
-	w := &writer{out: out}
+// NewWriter returns a Writer on out.
+func NewWriter(out io.Writer) *Writer {
+	w := &Writer{out: out}
 	w.room.L = &w.mu
 	return w
 }
 
-// send puts message on the stream, or leaves it with the one who is writing.
+// Send puts message, which ends with its newline, on the stream, or leaves it with the one who is writing.
 // The error is the first one the stream had.
-func (w *writer) send(message []byte) error {
+func (w *Writer) Send(message []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for w.busy && len(w.waiting) > maxWaiting && w.err == nil {
@@ -64,15 +65,15 @@ func (w *writer) send(message []byte) error {
 	return w.err
 }
 
-// broken returns the first error the stream had.
-func (w *writer) broken() error {
+// Broken returns the first error the stream had.
+func (w *Writer) Broken() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.err
 }
 
-// flush waits until nothing is waiting and nobody is writing.
-func (w *writer) flush() error {
+// Flush waits until nothing is waiting and nobody is writing.
+func (w *Writer) Flush() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for w.busy {
