@@ -19,10 +19,11 @@ func (a *app) serveCommand() *cobra.Command {
 	var listen string
 	var insecure bool
 	cmd := &cobra.Command{
-		Use: "serve", Short: "Serve agents over Streamable HTTP", Args: nothing,
-		Long: "Listens (by default on 127.0.0.1:7420) and serves MCP over Streamable HTTP at /mcp, to agents\n" +
-			"with a key from 'coatcheck agent add'. Ends cleanly on SIGINT and SIGTERM. Beyond loopback it\n" +
-			"needs TLS: tls_cert and tls_key in config.yaml.",
+		Use: "serve", Short: "Serve agents over Streamable HTTP and SSE", Args: nothing,
+		Long: "Listens (by default on 127.0.0.1:7420) and serves MCP to agents with a key from 'coatcheck agent\n" +
+			"add': Streamable HTTP at /mcp, and for older clients SSE at /sse (with /messages). On SIGINT and\n" +
+			"SIGTERM it answers the calls under way and ends. Beyond loopback it needs TLS: tls_cert and\n" +
+			"tls_key in config.yaml.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			h, err := a.ready(true)
@@ -107,6 +108,8 @@ func (d *desk) server() *mcp.Server {
 
 // serve listens until ctx ends, and then lets calls in flight finish.
 func (a *app) serve(ctx context.Context, d *desk, c config, insecure bool) error {
+	offered := d.server()
+	caller := func(r *http.Request) (identity.Principal, bool) { return httpd.PrincipalFrom(r.Context()) }
 	server, err := httpd.New(httpd.Config{ //nolint:contextcheck // binding a port does not wait
 		Listen: c.Listen, CertFile: c.TLSCert, KeyFile: c.TLSKey, InsecureListen: insecure,
 		AllowHosts: c.AllowHosts, AllowOrigins: c.AllowOrigins, Version: versionText(), Log: d.log,
@@ -117,7 +120,8 @@ func (a *app) serve(ctx context.Context, d *desk, c config, insecure bool) error
 			})
 			return who, err
 		},
-		MCP: d.server().HTTPHandler(func(r *http.Request) (identity.Principal, bool) { return httpd.PrincipalFrom(r.Context()) }),
+		MCP: offered.HTTPHandler(caller),
+		SSE: offered.SSEHandler(caller, func(r *http.Request) <-chan struct{} { return httpd.Stopping(r.Context()) }),
 	})
 	var network *net.OpError // a port in use and the like
 	if code, _ := judge(err); code == exitFailed && !errors.As(err, &network) {
@@ -126,6 +130,6 @@ func (a *app) serve(ctx context.Context, d *desk, c config, insecure bool) error
 	if err != nil {
 		return err
 	}
-	a.note("Home %s\nMCP at %s/mcp, with a key from: coatcheck agent add NAME\nA client on this machine needs no server: coatcheck connect", d.home, server.URL())
+	a.note("Home %s\nMCP at %[2]s/mcp (Streamable HTTP) and %[2]s/sse, with a key from: coatcheck agent add NAME\nA client on this machine needs no server: coatcheck connect", d.home, server.URL())
 	return server.Serve(ctx)
 }

@@ -17,7 +17,7 @@ var (
 	refusedTarget = refusal{http.StatusBadRequest, "BAD_TARGET", "the request target must be a path"}
 	refusedHost   = refusal{http.StatusForbidden, "HOST_REFUSED", "this host name is not allowed here; use the address that was printed at start, or add the name to the allowed hosts"}
 	refusedOrigin = refusal{http.StatusForbidden, "ORIGIN_REFUSED", "web pages may not call this server; add the origin to the allowed origins if it is yours"}
-	notFound      = refusal{http.StatusNotFound, "NOT_FOUND", "there is nothing here; MCP is served at /mcp"}
+	notFound      = refusal{http.StatusNotFound, "NOT_FOUND", "there is nothing here; MCP is served at /mcp, and at /sse for older clients"}
 	badMethod     = refusal{http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", "this method is not served here"}
 	notKnown      = refusal{http.StatusUnauthorized, "UNAUTHORIZED", "missing or invalid credential; send an agent key as Authorization: Bearer or as x-agent-key"}
 	tooMany       = refusal{http.StatusTooManyRequests, "RATE_LIMITED", "too many requests at once; try again shortly"}

@@ -57,6 +57,12 @@ type Config struct {
 	// server stops. The body is in memory already.
 	MCP http.Handler
 
+	// SSE serves /sse and /messages; without it they are 404. It is called as MCP
+	// is, but the context of a GET ends with the client or when the server gives
+	// up draining: that the server stops is told by [Stopping], so that a stream
+	// can still carry the answers to calls under way.
+	SSE http.Handler
+
 	// Version is shown by /healthz.
 	Version string
 
@@ -81,8 +87,9 @@ type Limits struct {
 	BodyTime     time.Duration // from the end of the header to the end of the body; 30 s; longer is 408
 	WriteTime    time.Duration // for one write to be taken; 30 s; longer ends the connection
 	IdleTime     time.Duration // between two requests of a connection; 2 min
-	Connections  int           // open at once; 1,024; one more closes the one idle longest
-	PerPrincipal int           // requests, streams included, of one principal at once; 64; more is 429
+	Connections  int           // open at once; 4,096; one more closes the one idle longest
+	PerPrincipal int           // requests of one principal at once, without its streams; 64; more is 429
+	Streams      int           // streams (GET requests) of one principal at once; 512; more is 429
 	Drain        time.Duration // for calls under way when the server stops, then again for those cut to notice; 10 s
 	RetryAfter   time.Duration // what 429 asks for, in whole seconds; 1 s
 }
@@ -90,7 +97,7 @@ type Limits struct {
 func (l Limits) withDefaults() (Limits, error) {
 	for _, n := range []int64{
 		int64(l.Header), l.Body, int64(l.HeaderTime), int64(l.BodyTime), int64(l.WriteTime), int64(l.IdleTime),
-		int64(l.Connections), int64(l.PerPrincipal), int64(l.Drain), int64(l.RetryAfter),
+		int64(l.Connections), int64(l.PerPrincipal), int64(l.Streams), int64(l.Drain), int64(l.RetryAfter),
 	} {
 		if n < 0 {
 			return l, errors.New("a limit is negative; zero means the default")
@@ -102,8 +109,9 @@ func (l Limits) withDefaults() (Limits, error) {
 	l.BodyTime = orDefault(l.BodyTime, 30*time.Second)
 	l.WriteTime = orDefault(l.WriteTime, 30*time.Second)
 	l.IdleTime = orDefault(l.IdleTime, 2*time.Minute)
-	l.Connections = orDefault(l.Connections, 1024)
+	l.Connections = orDefault(l.Connections, 4096)
 	l.PerPrincipal = orDefault(l.PerPrincipal, 64)
+	l.Streams = orDefault(l.Streams, 512)
 	l.Drain = orDefault(l.Drain, 10*time.Second)
 	l.RetryAfter = orDefault(l.RetryAfter, time.Second)
 	if l.Header < headerSlop+1024 {

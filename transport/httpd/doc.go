@@ -9,6 +9,7 @@
 //	srv, err := httpd.New(httpd.Config{
 //		Authenticate: func(ctx context.Context, key string) (identity.Principal, error) { … },
 //		MCP:          handler, // finds its caller with httpd.PrincipalFrom(r.Context())
+//		SSE:          older,   // learns with httpd.Stopping(r.Context()) that it is time to end
 //		Log:          log,
 //	})
 //	if err != nil {
@@ -19,8 +20,9 @@
 //
 // # Routes
 //
-//	/mcp      any method, authenticated; handed to Config.MCP
-//	/healthz  GET and HEAD, no credential: {"status":"ok","version":"…"}
+//	/mcp             any method, authenticated; handed to Config.MCP
+//	/sse, /messages  any method, authenticated; handed to Config.SSE
+//	/healthz         GET and HEAD, no credential: {"status":"ok","version":"…"}
 //
 // Everything else is 404. Paths are compared byte for byte: nothing is cleaned
 // or redirected, because a redirect repeats text of the caller.

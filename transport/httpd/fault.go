@@ -59,7 +59,7 @@ func route(r *http.Request) string {
 		return "other"
 	}
 	switch p := r.URL.EscapedPath(); p {
-	case "/mcp", "/healthz":
+	case "/mcp", "/sse", "/messages", "/healthz":
 		return p
 	}
 	return "other"

@@ -73,8 +73,8 @@ func (b *buffer) String() string {
 	return b.buf.String()
 }
 
-// start serves until the test ends. Without a handler of its own, /mcp answers
-// 200 with the body's length.
+// start serves until the test ends. Without handlers of its own, /mcp, /sse and
+// /messages answer 200 with the body's length.
 func start(t *testing.T, change func(*httpd.Config)) *desk {
 	t.Helper()
 	d := &desk{logs: &buffer{}}
@@ -90,14 +90,18 @@ func start(t *testing.T, change func(*httpd.Config)) *desk {
 			_, _ = fmt.Fprintf(w, "%d", len(body))
 		}),
 	}
+	cfg.SSE = cfg.MCP
 	if change != nil {
 		change(&cfg)
 	}
-	inner := cfg.MCP
-	cfg.MCP = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		d.calls.Add(1)
-		inner.ServeHTTP(w, r)
-	})
+	for _, h := range []*http.Handler{&cfg.MCP, &cfg.SSE} {
+		if inner := *h; inner != nil {
+			*h = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				d.calls.Add(1)
+				inner.ServeHTTP(w, r)
+			})
+		}
+	}
 	srv, err := httpd.New(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -258,7 +258,7 @@ func TestPerPrincipal(t *testing.T) {
 	if a.header.Get("Retry-After") != "2" {
 		t.Fatalf("Retry-After %q", a.header.Get("Retry-After"))
 	}
-	want(t, d.raw(t, request("GET", "/mcp", "")), 429, "RATE_LIMITED")
+	want(t, d.raw(t, request("POST", "/messages", "{}")), 429, "RATE_LIMITED")
 	begin(otherKey) // the other agent is not held up
 	close(out)
 	for range 3 {
@@ -268,6 +268,28 @@ func TestPerPrincipal(t *testing.T) {
 	}
 	go func() { <-in }()
 	want(t, d.raw(t, request("POST", "/mcp", "{}")), 200, "")
+}
+
+// TestStreams: streams are counted by themselves, on all routes together.
+func TestStreams(t *testing.T) {
+	in, out := make(chan struct{}), make(chan struct{})
+	d := start(t, func(c *httpd.Config) {
+		c.Limits = httpd.Limits{PerPrincipal: 1, Streams: 2}
+		c.MCP = hold(in, out)
+		c.SSE = c.MCP
+	})
+	open := func(method, route, k string) {
+		_, _ = io.WriteString(dial(t, d.addr), strings.ReplaceAll(request(method, route, "", "Authorization: Bearer "+k), "{port}", d.port))
+		<-in
+	}
+	open("GET", "/sse", key)
+	open("GET", "/mcp", key)
+	for _, route := range []string{"/sse", "/mcp"} {
+		want(t, d.raw(t, request("GET", route, "")), 429, "RATE_LIMITED")
+	}
+	open("POST", "/messages", key)
+	open("GET", "/sse", otherKey)
+	close(out)
 }
 
 // TestConnections opens many connections that never become a request. They do

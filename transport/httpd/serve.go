@@ -42,16 +42,22 @@ func (s *Server) answer(w *writer, r *http.Request) *refusal {
 		return no
 	}
 	w.origin = origin
+	var mounted http.Handler
 	switch route(r) {
 	case "/healthz":
 		return s.serveHealth(w, r)
 	case "/mcp":
+		mounted = s.mcp
+	case "/sse", "/messages":
+		mounted = s.sse
+	}
+	if mounted != nil {
 		if r.Method == http.MethodOptions && origin != "" && r.Header.Get("Access-Control-Request-Method") != "" {
 			w.preflight = true // a browser sends no credential with it
 			w.WriteHeader(http.StatusNoContent)
 			return nil
 		}
-		return s.serveMounted(w, r, s.mcp)
+		return s.serveMounted(w, r, mounted)
 	}
 	return &notFound
 }
@@ -67,6 +73,15 @@ func (s *Server) serveHealth(w *writer, r *http.Request) *refusal {
 	return nil
 }
 
+type stoppingKey struct{}
+
+// Stopping returns a channel that is closed when the server of a request stops,
+// and nil, which is never ready, outside of a mounted handler.
+func Stopping(ctx context.Context) <-chan struct{} {
+	stopping, _ := ctx.Value(stoppingKey{}).(chan struct{})
+	return stopping
+}
+
 // serveMounted authenticates and bounds a request, then hands it over.
 func (s *Server) serveMounted(w *writer, r *http.Request, h http.Handler) *refusal {
 	who, no := s.who(w, r)
@@ -74,8 +89,12 @@ func (s *Server) serveMounted(w *writer, r *http.Request, h http.Handler) *refus
 		return no
 	}
 	s.conns.busy(r.Context())
-	if id := who.ID(); s.quota.take(id) {
-		defer s.quota.give(id)
+	of := s.quota
+	if r.Method == http.MethodGet {
+		of = s.streams
+	}
+	if id := who.ID(); of.take(id) {
+		defer of.give(id)
 	} else {
 		seconds := (s.limits.RetryAfter + time.Second - 1) / time.Second
 		w.Header().Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
@@ -85,8 +104,8 @@ func (s *Server) serveMounted(w *writer, r *http.Request, h http.Handler) *refus
 	if no != nil {
 		return no
 	}
-	ctx := context.WithValue(r.Context(), principalKey{}, who)
-	if r.Method == http.MethodGet {
+	ctx := context.WithValue(context.WithValue(r.Context(), principalKey{}, who), stoppingKey{}, s.stopping)
+	if r.Method == http.MethodGet && route(r) == "/mcp" {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithCancel(ctx)
 		defer cancel()

@@ -17,15 +17,17 @@ type Server struct {
 	limits       Limits
 	guard        *guard
 	conns        *connections
-	quota        *quota
+	quota        *quota // of requests
+	streams      *quota
 	authenticate Authenticate
-	mcp          http.Handler
+	mcp, sse     http.Handler
 	health       []byte
 	log          *slog.Logger
 	secure       bool
 	ln           net.Listener
 	http         *http.Server
 	active       active
+	stopping     chan struct{}      // closed when the server stops
 	endCalls     context.CancelFunc // ends the context of every request
 }
 
@@ -36,7 +38,7 @@ func New(cfg Config) (_ *Server, err error) {
 	if cfg.Authenticate == nil || cfg.MCP == nil {
 		return nil, errors.New("httpd: Authenticate and MCP are required")
 	}
-	s := &Server{authenticate: cfg.Authenticate, mcp: cfg.MCP, log: cfg.Log}
+	s := &Server{authenticate: cfg.Authenticate, mcp: cfg.MCP, sse: cfg.SSE, log: cfg.Log, stopping: make(chan struct{})}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -46,7 +48,7 @@ func New(cfg Config) (_ *Server, err error) {
 	if s.health, err = json.Marshal(map[string]string{"status": "ok", "version": cfg.Version}); err != nil {
 		return nil, err
 	}
-	s.conns, s.quota = newConnections(s.limits.Connections), newQuota(s.limits.PerPrincipal)
+	s.conns, s.quota, s.streams = newConnections(s.limits.Connections), newQuota(s.limits.PerPrincipal), newQuota(s.limits.Streams)
 	if s.ln, s.secure, err = listen(cfg, s.conns); err != nil {
 		return nil, err
 	}
@@ -106,8 +108,8 @@ func (s *Server) Close() error {
 	return s.ln.Close()
 }
 
-// Serve answers requests until ctx ends. Then it takes no more, ends the
-// streams, gives calls under way Limits.Drain to finish, cuts the rest, and
+// Serve answers requests until ctx ends. Then it takes no more, ends or tells
+// the streams, gives calls under way Limits.Drain to finish, cuts the rest, and
 // returns nil. When it returns no handler runs any more, except one that
 // ignores the end of its context for as long again. An error means that the
 // socket broke.
@@ -121,6 +123,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		return errors.Join(err, s.http.Close())
 	case <-ctx.Done():
 	}
+	close(s.stopping)
 	s.active.endStreams()
 	s.conns.end()
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limits.Drain)

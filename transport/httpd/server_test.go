@@ -158,6 +158,44 @@ func TestServeEnds(t *testing.T) {
 	}
 }
 
+// TestServeTellsStreams: a stream of /sse goes on after the server has stopped,
+// learns of it, and is waited for.
+func TestServeTellsStreams(t *testing.T) {
+	in, last := make(chan struct{}), make(chan struct{})
+	d := start(t, func(c *httpd.Config) {
+		c.SSE = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			in <- struct{}{}
+			<-httpd.Stopping(r.Context())
+			<-last
+			if r.Context().Err() == nil {
+				_, _ = io.WriteString(w, "last words")
+			}
+		})
+	})
+	stream := dial(t, d.addr)
+	_, _ = io.WriteString(stream, strings.ReplaceAll(request("GET", "/sse", ""), "{port}", d.port))
+	<-in
+	stopped := make(chan error, 1)
+	go func() { stopped <- d.stop() }()
+	last <- struct{}{}
+	if a := read(t, stream, "GET"); a.status != 200 || a.body != "last words" {
+		t.Fatalf("%d %q", a.status, a.body)
+	}
+	if err := <-stopped; err != nil {
+		t.Fatal(err)
+	}
+	if httpd.Stopping(t.Context()) != nil {
+		t.Fatal("stopping without a server")
+	}
+}
+
+func TestWithoutSSE(t *testing.T) {
+	d := start(t, func(c *httpd.Config) { c.SSE = nil })
+	for _, route := range []string{"/sse", "/messages"} {
+		want(t, d.raw(t, request("GET", route, "")), 404, "NOT_FOUND")
+	}
+}
+
 func TestServeCutsWhatDoesNotEnd(t *testing.T) {
 	in, ended := make(chan struct{}), make(chan struct{})
 	d := start(t, func(c *httpd.Config) {

@@ -1,6 +1,6 @@
 // Package mcp puts the tools on the Model Context Protocol: over standard input
-// and output and over Streamable HTTP, in every revision that mcp-go speaks
-// (2024-11-05 to the stateless 2026-07-28).
+// and output, over Streamable HTTP and, for clients of 2024-11-05, over SSE, in
+// every revision that mcp-go speaks (2024-11-05 to the stateless 2026-07-28).
 //
 // The one rule: mcp-go sees a message only after it has passed package envelope,
 // and nobody sees what mcp-go or a panic says: protocol errors carry fixed texts,
@@ -13,6 +13,9 @@
 //	h := s.HTTPHandler(authenticate)
 //	defer h.Close()
 //	mux.Handle("/mcp", h) // behind the checks of Host and Origin in transport/httpd
+//	older := s.SSEHandler(authenticate, stopping)
+//	mux.Handle(mcp.SSEPath, older)
+//	mux.Handle(mcp.MessagesPath, older)
 //
 // Failures of tools are results with isError. Their code, message and next step
 // stand as JSON in the text, and structuredContent is absent: the official
@@ -26,6 +29,13 @@
 // handler does the protocol but knows no sessions; they are kept here, bound to
 // the principal that opened them. Its own ids would be good for anyone, and its
 // notifications/cancelled would reach calls of other clients.
+//
+// Choice: an own SSE door over HandleMessage too. mcp-go's answers any web page
+// (Access-Control-Allow-Origin: *), takes a message from whoever knows a session
+// id, reads bodies of any size, sends panic texts, lets calls run on after their
+// client has gone, and cannot be drained. Here a stream is what a stdio
+// connection is, with events instead of lines, bound to its principal; messages
+// beyond what a stream may have waiting are refused (429), never kept.
 //
 // Not here: authentication, Host and Origin checks, TLS (transport/httpd), what
 // the tools do (package tools). Resources, prompts, completions and server

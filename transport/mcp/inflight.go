@@ -40,7 +40,9 @@ func (f *inflight) finish(id []byte, one *call) bool {
 	one.cancel()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.byID, string(id))
+	if f.byID[string(id)] == one {
+		delete(f.byID, string(id))
+	}
 	return !one.cancelled
 }
 

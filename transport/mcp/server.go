@@ -20,10 +20,11 @@ type Options struct {
 	Version         string           // of this program; "": "dev"
 	Log             *slog.Logger     // nil: nothing is logged
 	MaxMessageBytes int              // one message; 0: 4 MiB
-	MaxCalls        int              // calls running at once on one stdio connection; 0: 64
+	MaxCalls        int              // calls running at once on one stdio connection or SSE stream; 0: 64
 	Drain           time.Duration    // how long calls may go on after a shutdown began; 0: 10 s
 	MaxSessions     int              // HTTP sessions of one principal, the oldest gives way; 0: 64
 	SessionIdle     time.Duration    // an HTTP session ends when idle for so long; 0: 30 min
+	Heartbeat       time.Duration    // a comment goes out on an SSE stream every so often; 0: 20 s
 	Now             func() time.Time // nil: time.Now
 }
 
@@ -54,6 +55,9 @@ func (o *Options) withDefaults() Options {
 	}
 	if out.SessionIdle <= 0 {
 		out.SessionIdle = 30 * time.Minute
+	}
+	if out.Heartbeat <= 0 {
+		out.Heartbeat = 20 * time.Second
 	}
 	return out
 }

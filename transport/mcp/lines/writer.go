@@ -13,7 +13,8 @@ const maxWaiting = 1 << 20
 // idle writes at once; what comes in meanwhile goes out together in the next
 // write. There is no goroutine and no timer.
 type Writer struct {
-	out io.Writer
+	out  io.Writer
+	keep int // bytes of the largest buffer that is kept for the next message
 
 	mu      sync.Mutex
 	room    sync.Cond // waiting has become shorter
@@ -25,10 +26,14 @@ type Writer struct {
 
 // NewWriter returns a Writer on out.
 func NewWriter(out io.Writer) *Writer {
-	w := &Writer{out: out}
+	w := &Writer{out: out, keep: maxWaiting}
 	w.room.L = &w.mu
 	return w
 }
+
+// KeepNothing has w hold no buffer between messages: for streams that are many
+// and mostly idle. Call it before the first message.
+func (w *Writer) KeepNothing() { w.keep = 0 }
 
 // Send puts message, which ends with its newline, on the stream, or leaves it with the one who is writing.
 // The error is the first one the stream had.
@@ -53,7 +58,7 @@ func (w *Writer) Send(message []byte) error {
 		w.mu.Unlock()
 		_, err := w.out.Write(batch)
 		w.mu.Lock()
-		if w.spare = batch; cap(batch) > maxWaiting {
+		if w.spare = batch; cap(batch) > w.keep {
 			w.spare = nil
 		}
 		if err != nil {
@@ -61,8 +66,18 @@ func (w *Writer) Send(message []byte) error {
 		}
 	}
 	w.busy = false
+	if cap(w.waiting) > w.keep {
+		w.waiting = nil
+	}
 	w.room.Broadcast()
 	return w.err
+}
+
+// Idle reports whether a message would go out at once.
+func (w *Writer) Idle() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.busy && w.err == nil
 }
 
 // Broken returns the first error the stream had.

@@ -1,0 +1,138 @@
+package mcp
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/tools"
+	"github.com/coatcheck-dev/coatcheck/transport/mcp/lines"
+)
+
+// Paths of the SSE door. The first event of a stream names the second, as a
+// reference that clients resolve against the address they asked.
+const (
+	SSEPath      = "/sse"
+	MessagesPath = "/messages"
+)
+
+// sessionParam is the query field that names the stream a message is for.
+const sessionParam = "sessionId"
+
+// SSEHandler returns the door of protocol revision 2024-11-05, for [SSEPath] and
+// [MessagesPath]: a GET opens a stream of events, POSTs carry messages, and the
+// answers are events of the stream. Clients may negotiate any later revision
+// that has sessions; 2026-07-28 has none and is refused.
+//
+// authenticate is as for [Server.HTTPHandler]. stopping returns a channel that
+// is closed when the server of a request stops: a stream then takes no more
+// messages and ends once its calls are answered, or when the context of its
+// request ends. Nil, and a nil channel, never stop.
+//
+// The stream is the session: it belongs to the principal that opened it, ends
+// its calls when the client goes away, and leaves nothing behind.
+func (s *Server) SSEHandler(authenticate func(*http.Request) (identity.Principal, bool), stopping func(*http.Request) <-chan struct{}) http.Handler {
+	if stopping == nil {
+		stopping = func(*http.Request) <-chan struct{} { return nil }
+	}
+	return &sse{Server: s, authenticate: authenticate, stopping: stopping, streams: newStreams()}
+}
+
+type sse struct {
+	*Server
+	authenticate func(*http.Request) (identity.Principal, bool)
+	stopping     func(*http.Request) <-chan struct{}
+	streams      *streams
+}
+
+// ServeHTTP serves both paths.
+func (e *sse) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer e.recovered(w, r)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	who, ok := e.authenticate(r)
+	want, serve := http.MethodGet, e.open
+	switch {
+	case !ok:
+		w.Header().Set("WWW-Authenticate", `Bearer realm="coatcheck"`)
+		http.Error(w, "who are you? send an agent key", http.StatusUnauthorized)
+		return
+	case r.URL.Path == MessagesPath:
+		want, serve = http.MethodPost, e.post
+	case r.URL.Path != SSEPath:
+		http.NotFound(w, r)
+		return
+	}
+	if r.Method != want {
+		w.Header().Set("Allow", want)
+		http.Error(w, "only "+want, http.StatusMethodNotAllowed)
+		return
+	}
+	serve(w, r, who)
+}
+
+// recovered ends a request after a panic outside of a call. A stream is cut: an
+// answer would be read as an event.
+func (e *sse) recovered(w http.ResponseWriter, r *http.Request) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(v) // net/http's own
+	}
+	failure := tools.Broken()
+	e.panicked(r.Context(), failure.Reference, "sse", v)
+	if w.Header().Get("Content-Type") == eventStream {
+		panic(http.ErrAbortHandler)
+	}
+	reply(w, http.StatusInternalServerError, rpcError(nil, mcp.INTERNAL_ERROR, "internal error, reference "+failure.Reference))
+}
+
+// open serves one stream until the client goes away, does not take what it is
+// sent, or the server stops.
+func (e *sse) open(w http.ResponseWriter, r *http.Request, who identity.Principal) {
+	ctx, cancel := context.WithCancel(r.Context())
+	out := &events{w: w, flush: http.NewResponseController(w).Flush, failed: cancel}
+	s := &stream{
+		connection: connection{Server: e.Server, who: who, out: lines.NewWriter(out), calls: newInflight(), session: newSession("sse-" + rand.Text())},
+		id:         rand.Text(), owner: who.ID(), ctx: ctx,
+		turns: make(chan struct{}, e.MaxCalls), quiet: make(chan struct{}),
+	}
+	s.out.KeepNothing()
+	e.streams.add(s)
+	defer func() { // nobody may write once this handler has returned
+		quiet := e.streams.end(s)
+		cancel()
+		<-quiet
+	}()
+
+	w.Header().Set("Content-Type", eventStream)
+	w.Header().Set("X-Accel-Buffering", "no") // what is in front passes events on as they come
+	if s.out.Send([]byte(MessagesPath+"?"+sessionParam+"="+s.id+"\n")) != nil {
+		return
+	}
+	beat := time.NewTicker(e.Heartbeat)
+	defer beat.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-e.stopping(r):
+			select {
+			case <-e.streams.close(s):
+			case <-ctx.Done():
+			}
+			return
+		case <-beat.C:
+			if s.out.Idle() {
+				s.failed(ctx, s.out.Send([]byte(heartbeat)))
+			}
+		}
+	}
+}

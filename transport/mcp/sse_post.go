@@ -1,0 +1,114 @@
+package mcp
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+
+	"github.com/mark3labs/mcp-go/mcp"
+
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/transport/mcp/envelope"
+)
+
+// post takes one message for a stream. What is wrong with the message itself is
+// said in the answer to the POST; what becomes of a good one is an event.
+func (e *sse) post(w http.ResponseWriter, r *http.Request, who identity.Principal) {
+	if !plainJSON(r.Header) {
+		http.Error(w, "the content type must be application/json in UTF-8, without encoding", http.StatusUnsupportedMediaType)
+		return
+	}
+	var s *stream
+	if ids := r.URL.Query()[sessionParam]; len(ids) == 1 {
+		s = e.streams.of(ids[0], who.ID())
+	}
+	if s == nil {
+		reply(w, http.StatusNotFound, rpcError(nil, envelope.InvalidRequest, "no such session: open "+SSEPath+" and post to where its first event says"))
+		return
+	}
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(e.MaxMessageBytes)))
+	if long := (*http.MaxBytesError)(nil); errors.As(err, &long) {
+		reply(w, http.StatusRequestEntityTooLarge, rpcError(nil, envelope.InvalidRequest, "the message is too long"))
+		return
+	}
+	if err != nil {
+		reply(w, http.StatusBadRequest, rpcError(nil, envelope.ParseError, "the message ends early"))
+		return
+	}
+	m, bad := envelope.Check(text)
+	if bad != nil {
+		reply(w, http.StatusBadRequest, refused(bad))
+		return
+	}
+	e.take(w, s, who, m, text)
+}
+
+// take deals with a message of who, or sees that it is dealt with.
+func (e *sse) take(w http.ResponseWriter, s *stream, who identity.Principal, m envelope.Message, text []byte) {
+	c := s.connection
+	c.who = who // the one whose call it is, with the address it came from
+	ctx := e.core.WithContext(withPrincipal(s.ctx, who), c.session)
+	switch {
+	case m.Kind == envelope.Response: // nothing was asked
+		w.WriteHeader(http.StatusAccepted)
+		return
+	case m.Kind == envelope.Notification:
+		c.notified(ctx, m, text)
+		w.WriteHeader(http.StatusAccepted)
+		return
+	case m.Kind == envelope.Batch && c.session.ProtocolVersion() != mcp.ProtocolVersion20250326:
+		reply(w, http.StatusBadRequest, rpcError(nil, envelope.InvalidRequest, noBatches))
+		return
+	}
+	switch e.streams.admit(s, len(text)) {
+	case full:
+		w.Header().Set("Retry-After", "1")
+		reply(w, http.StatusTooManyRequests, rpcError(m.ID, envelope.InvalidRequest, "too many messages of this session are not yet answered"))
+		return
+	case noneTaken:
+		reply(w, http.StatusServiceUnavailable, rpcError(m.ID, mcp.REQUEST_INTERRUPTED, "the server is stopping"))
+		return
+	case admitted:
+	}
+	work := func() { c.batch(ctx, text) }
+	var one *call
+	if m.Kind == envelope.Request {
+		var fresh bool
+		if ctx, one, fresh = c.calls.start(ctx, m.ID); !fresh {
+			e.streams.done(s, len(text))
+			reply(w, http.StatusBadRequest, rpcError(m.ID, envelope.InvalidRequest, "a request with this id is not yet answered"))
+			return
+		}
+		work = func() { c.run(ctx, one, m, text) }
+		if mcp.IsModernProtocol(string(m.Version)) {
+			work = func() { c.refuseModern(ctx, one, m) }
+		}
+	}
+	go func() {
+		defer e.streams.done(s, len(text))
+		defer c.contained(ctx, m.ID, one)
+		select {
+		case s.turns <- struct{}{}:
+			defer func() { <-s.turns }()
+		case <-ctx.Done():
+		}
+		work()
+	}()
+	w.WriteHeader(http.StatusAccepted)
+}
+
+// refuseModern answers a request of 2026-07-28, which has no sessions and so no
+// place here. Clients that speak both eras then send initialize.
+func (c *connection) refuseModern(ctx context.Context, one *call, m envelope.Message) {
+	no := rpcError(m.ID, mcp.UNSUPPORTED_PROTOCOL_VERSION, "unsupported protocol version")
+	said := mcp.UnsupportedProtocolVersionData{Supported: slices.DeleteFunc(slices.Clone(mcp.ValidProtocolVersions), mcp.IsModernProtocol)}
+	if isDate(string(m.Version)) {
+		said.Requested = string(m.Version)
+	}
+	no.Error.Data = said
+	if c.calls.finish(m.ID, one) {
+		c.failed(ctx, c.send(no))
+	}
+}
