@@ -37,6 +37,22 @@
 // connection is, with events instead of lines, bound to its principal; messages
 // beyond what a stream may have waiting are refused (429), never kept.
 //
+// # Traps
+//
+// What mcp-go does by itself and must not do here; a test checks that those named
+// exist.
+//
+//	 1  any web page can drive a server: httpd.TestEvilHost httpd.TestEvilOrigin httpd.TestMediaType mcp.TestSSEAnswers
+//	 2  a session id is taken for an identity: mcp.TestSSEAnswers mcp.TestSSEMatrix
+//	 3  a message may have any size: httpd.TestBodySize mcp.TestSSEAnswers mcp.TestStdioAnswers lines.TestLines
+//	 4  texts of panics and errors reach the client: mcp.TestFaults mcp.TestSSEFaults mcp.TestSSEPanic httpd.TestPanic
+//	 7  escapes of JSON hide a value from redaction: redact.TestEscapedForms redact.TestEverySpelling
+//	 8  the end of input cuts calls in flight: mcp.TestEndOfInput mcp.TestShutdown
+//	 9  progress may come after the answer on stdio: mcp.TestSubscriptions
+//	11  a call outlives the SSE client that made it: mcp.TestSSEDisconnect
+//	12  abandoned sessions stay in memory: mcp.TestHTTPSessionLimits mcp.TestSSEDisconnect
+//	13  one stdio session for the whole process: mcp.TestParallelSessions
+//
 // Not here: authentication, Host and Origin checks, TLS (transport/httpd), what
 // the tools do (package tools). Resources, prompts, completions and server
 // requests are not offered, so nothing is ever pushed: GET answers 405.
