@@ -25,7 +25,7 @@ var layers = [][]string{
 	{"vault/sqldb"},
 	{"vault/embedded"},
 	{"vault/vaulttest"},
-	{"policy/mint"},
+	{"policy/mint", "policy/rowmac"},
 	{"policy"},
 	{"policy/identity", "policy/handle", "policy/audit", "policy/redact", "policy/catalogue"},
 	{"policy/redeem"},

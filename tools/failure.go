@@ -73,7 +73,7 @@ var failures = []struct {
 	{vault.ErrBusy, "busy", "The vault was busy for too long; nothing was done.", "Try again in a moment."},
 	{vault.ErrReadOnly, "storage_read_only", "The vault's storage refuses writes; nothing was done.", "Tell the owner: the disk or its permissions need attention."},
 	{vault.ErrStorageFull, "storage_full", "The disk is full; nothing was done.", "Tell the owner to free some room."},
-	{vault.ErrCorrupt, "damaged", "The record of this secret is damaged and was not opened.", "Tell the owner to restore a backup."},
+	{vault.ErrCorrupt, "damaged", "A record that this needs is damaged, so nothing was opened.", "If it came with a handle, get a new one with get_secret. Else tell the owner to restore a backup."},
 	{context.Canceled, "cancelled", "The call was cancelled before it was done.", "Ask again if it is still needed."},
 	{context.DeadlineExceeded, "timeout", "The call took too long and was stopped.", "Try again, or ask for less."},
 }

@@ -2,6 +2,8 @@ package audit
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,6 +11,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/coatcheck-dev/coatcheck/policy/rowmac"
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
@@ -21,22 +24,37 @@ type Sealer interface {
 // keyPurpose binds the sealed signing key to its use.
 const keyPurpose = "audit signing key"
 
+// ErrNoRowKey means that the key which authenticates rows has not been made yet:
+// the log has no key at all, or one from before rows were authenticated.
+// [Key.MakeRowKey] makes it.
+var ErrNoRowKey = errors.New("the rows have no key")
+
 // ErrNoKey means that the log's signing key has not been made yet, or was
 // removed. [Log.Checkpoint] makes one for a log that was never signed.
 var ErrNoKey = errors.New("the log has no signing key")
 
-// Key is the log's key pair, kept sealed in the database. It is both the
-// [note.Signer] and the [note.Verifier] that [New] takes. Nothing is read before
-// the first checkpoint or verification, so that a start does not pay for it;
-// what could not be read is tried again the next time. It is safe for
-// concurrent use.
+// Key is the log's key pair, kept sealed in the database, and with it the key
+// that authenticates the rows of agents, handles and the clock. It is both the
+// [note.Signer] and the [note.Verifier] that [New] takes. What could not be read
+// is tried again the next time. It is safe for concurrent use.
+//
+// What is sealed is text, lines parted by "\n":
+//
+//	the signer's key, as [note.NewSigner] reads it
+//	the verifier's key, as [note.NewVerifier] reads it
+//	the row key, 64 hex digits; absent in a log from before there was one
+//
+// Choice: one sealed text. Who could take the row key away alone could make a
+// vault look as if its rows had never been authenticated, and have rows of his
+// own adopted; without the log's key nothing opens that has a checkpoint.
 type Key struct {
 	db     *sqldb.DB
 	origin string
 	sealer Sealer
 
-	mu     sync.Mutex
-	loaded *pair // nil before the first success
+	mu   sync.Mutex
+	text []string // the lines; nil before the first success
+	pair *pair    // nil before it is needed
 }
 
 type pair struct {
@@ -87,22 +105,38 @@ func (k *Key) Verify(msg, sig []byte) bool {
 func (k *Key) load() (*pair, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.loaded != nil {
-		return k.loaded, nil
+	if k.pair != nil {
+		return k.pair, nil
+	}
+	text, err := k.lines()
+	if err == nil {
+		k.pair, err = openPair(text)
+	}
+	return k.pair, err
+}
+
+// lines returns what is sealed and keeps it. k.mu is held.
+func (k *Key) lines() ([]string, error) {
+	if k.text != nil {
+		return k.text, nil
 	}
 	var sealed []byte
 	err := k.db.View(context.Background(), func(tx *sqldb.Tx) error { return k.read(tx, &sealed) })
 	if errors.Is(err, sqldb.ErrNoRows) {
 		return nil, ErrNoKey
 	}
-	if err != nil {
-		return nil, err
-	}
-	p, err := openPair(k.sealer, sealed)
 	if err == nil {
-		k.loaded = p
+		k.text, err = k.unseal(sealed)
 	}
-	return p, err
+	return k.text, err
+}
+
+func (k *Key) unseal(sealed []byte) ([]string, error) {
+	plain, err := k.sealer.Unseal(keyPurpose, sealed)
+	if err != nil {
+		return nil, fmt.Errorf("the log's key: %w", err)
+	}
+	return strings.Split(string(plain), "\n"), nil
 }
 
 func (k *Key) read(tx *sqldb.Tx, sealed *[]byte) error {
@@ -113,49 +147,59 @@ func (k *Key) read(tx *sqldb.Tx, sealed *[]byte) error {
 // faster. A log that was signed has lost its key: *[TamperError].
 func (k *Key) create(ctx context.Context) error {
 	return k.db.Update(ctx, func(tx *sqldb.Tx) error {
-		var signed int
 		if err := k.read(tx, new([]byte)); !errors.Is(err, sqldb.ErrNoRows) {
 			return err
 		}
-		if err := tx.QueryRow(`SELECT count(*) FROM (SELECT size FROM audit_checkpoints
-			UNION ALL SELECT tile FROM audit_tiles LIMIT 1) AS signed`).Scan(&signed); err != nil {
-			return err
-		}
-		if signed > 0 {
-			return &TamperError{What: keyGone}
-		}
-		return makeKey(tx, k.origin, k.sealer)
+		_, err := k.make(tx)
+		return err
 	})
 }
 
-func openPair(sealer Sealer, sealed []byte) (*pair, error) {
-	plain, err := sealer.Unseal(keyPurpose, sealed)
+// make stores a new text for a log that was never signed.
+func (k *Key) make(tx *sqldb.Tx) ([]string, error) {
+	var signed int
+	if err := tx.QueryRow(`SELECT count(*) FROM (SELECT size FROM audit_checkpoints
+		UNION ALL SELECT tile FROM audit_tiles LIMIT 1) AS signed`).Scan(&signed); err != nil {
+		return nil, err
+	}
+	if signed > 0 {
+		return nil, &TamperError{What: keyGone}
+	}
+	skey, vkey, err := NewKey(k.origin)
+	if err != nil {
+		return nil, fmt.Errorf("make the log's key: %w", err)
+	}
+	return k.store(tx, skey, vkey)
+}
+
+// store seals two lines and a new row key. Both halves are sealed: a public
+// half that could be exchanged would verify another log.
+func (k *Key) store(tx *sqldb.Tx, skey, vkey string) ([]string, error) {
+	var row [rowmac.KeySize]byte
+	if _, err := rand.Read(row[:]); err != nil {
+		return nil, err
+	}
+	text := []string{skey, vkey, hex.EncodeToString(row[:])}
+	sealed, err := k.sealer.Seal(keyPurpose, []byte(strings.Join(text, "\n")))
 	if err != nil {
 		return nil, err
 	}
-	skey, vkey, _ := strings.Cut(string(plain), "\n")
-	signer, err := note.NewSigner(skey)
+	_, err = tx.Exec("INSERT INTO audit_keys (origin, sealed) VALUES (?, ?) ON CONFLICT (origin) DO UPDATE SET sealed = excluded.sealed",
+		k.origin, sealed)
+	return text, err
+}
+
+func openPair(text []string) (*pair, error) {
+	if len(text) < 2 {
+		return nil, errors.New("the log's key is damaged")
+	}
+	signer, err := note.NewSigner(text[0])
 	if err != nil {
 		return nil, errors.New("the log's signing key is damaged") // note's text could quote the key
 	}
-	verifier, err := note.NewVerifier(vkey)
+	verifier, err := note.NewVerifier(text[1])
 	if err != nil {
 		return nil, errors.New("the log's public key is damaged")
 	}
 	return &pair{signer, verifier}, nil
-}
-
-// makeKey stores a new pair, both halves sealed: a public half that could be
-// exchanged would verify another log.
-func makeKey(tx *sqldb.Tx, origin string, sealer Sealer) error {
-	skey, vkey, err := NewKey(origin)
-	if err != nil {
-		return fmt.Errorf("make the log's key: %w", err)
-	}
-	sealed, err := sealer.Seal(keyPurpose, []byte(skey+"\n"+vkey))
-	if err != nil {
-		return err
-	}
-	_, err = tx.Exec("INSERT INTO audit_keys (origin, sealed) VALUES (?, ?)", origin, sealed)
-	return err
 }

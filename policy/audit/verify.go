@@ -67,6 +67,10 @@ func (e *TamperError) AgainstAnchor() bool {
 	return e.What == shortened || e.What == forked || e.What == notAnchor || e.What == keyGone
 }
 
+// RowKeyGone is what a [TamperError] says of a log that knows of a row key that
+// is no longer there.
+const RowKeyGone = "its rows were authenticated, and the key of that is gone: an older copy of it was put back"
+
 // verifyPage is how many records are read at a time.
 const verifyPage = 4096
 

@@ -28,6 +28,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/policy/redact"
 	"github.com/coatcheck-dev/coatcheck/policy/redeem"
+	"github.com/coatcheck-dev/coatcheck/policy/rowmac"
 	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/embedded"
 	"github.com/coatcheck-dev/coatcheck/vault/secret"
@@ -49,6 +50,7 @@ type fixture struct {
 	db     *sqldb.DB
 	log    *audit.Log
 	rules  *rules
+	rowKey *rowmac.Key
 	mu     sync.Mutex
 	clock  time.Time
 	anchor []byte
@@ -142,10 +144,11 @@ func newDesk(tb testing.TB, policyText string) *fixture {
 		tb.Fatal(err)
 	}
 	f := &fixture{db: db, rules: &rules{}, clock: time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC), log: audit.New(signer, verifier)}
+	f.rowKey = rowmac.New([rowmac.KeySize]byte{1, 2, 3})
 	f.setPolicy(tb, policyText)
 	f.Broker, err = broker.New(broker.Config{
 		DB: db, Vault: embedded.New(db, keys, &embedded.Options{Now: f.now}), Policy: f.rules, Audit: f.log,
-		Agents: identity.New(), Handles: handle.New(), Scrubber: redact.New(f.now), HTTP: redeem.NewClient(nil), Catalogue: providers,
+		Agents: identity.New(f.rowKey), Handles: handle.New(f.rowKey), Scrubber: redact.New(f.now), HTTP: redeem.NewClient(nil), Catalogue: providers,
 		Anchor: (*anchor)(f),
 		Now:    f.now, Log: slog.New(slog.DiscardHandler),
 	})
@@ -466,7 +469,7 @@ func TestSpendingChecksAgainstNow(t *testing.T) {
 			}
 			var who identity.Principal
 			if err := f.db.View(t.Context(), func(tx *sqldb.Tx) (err error) {
-				who, err = identity.New().ByName(tx, "worker")
+				who, err = identity.New(f.rowKey).ByName(tx, "worker")
 				return err
 			}); err != nil {
 				t.Fatal(err)

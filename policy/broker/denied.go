@@ -90,6 +90,7 @@ var failures = []struct {
 	{vault.ErrNotFound, audit.Failed, "not_found"},
 	{vault.ErrExists, audit.Failed, "exists"},
 	{vault.ErrPathConflict, audit.Failed, "path_conflict"},
+	{vault.ErrCorrupt, audit.Failed, "damaged"},
 	{identity.ErrAgentExists, audit.Failed, "agent_exists"},
 	{identity.ErrUnknownAgent, audit.Failed, "agent_unknown"},
 }

@@ -30,7 +30,7 @@ func BenchmarkHotPath(b *testing.B) {
 			b.Error(err)
 		}
 	}()
-	s, log := handle.New(), audit.New(nil, nil) // appending signs nothing
+	s, log := handle.New(rows), audit.New(nil, nil) // appending signs nothing
 	sp := spec(me)
 	entry := audit.Entry{
 		Time: noon, Event: "handle.issued", Actor: me, Door: "mcp", Client: "claude-ai 0.1.0", Path: sp.Path,
@@ -87,7 +87,7 @@ func BenchmarkHotPath(b *testing.B) {
 // BenchmarkStatements measures the same without the commit: CPU alone.
 func BenchmarkStatements(b *testing.B) {
 	db, _ := open(b)
-	s := handle.New()
+	s := handle.New(rows)
 	inTx := func(name string, fn func(tx *sqldb.Tx) error) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

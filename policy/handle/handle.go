@@ -3,10 +3,10 @@
 //
 // The one rule: a handle opens nothing for anybody but the principal it was
 // minted for, before its time is over, as often as it may; each use is counted
-// before anything is opened, by one conditional statement, so that no race
-// between goroutines or processes gains a use.
+// before anything is opened, under the write lock and over the count that was
+// read, so that no race between goroutines or processes gains a use.
 //
-//	handles := handle.New()
+//	handles := handle.New(rows)
 //	text, h, err := handles.Mint(tx, handle.Spec{Principal: who.ID(), Path: p, Destinations: to}, now)
 //	for _, f := range handle.Find(header) {
 //		h, err := handles.Spend(tx, who.ID(), f.Text, now)
@@ -18,6 +18,12 @@
 //
 // Only its SHA-256 is stored. Its public [Handle.ID] ("h_" and ten base62
 // digits made of that hash) stands in logs and lists and leads nowhere.
+//
+// Every row is authenticated (package rowmac), the count with it: who can write
+// the database can neither make a handle nor give one another owner, secret,
+// destination, time or count. He can remove a handle, and put its row back as it
+// was earlier, with uses that were spent since or before it was revoked, until
+// its time is over.
 //
 // Choice: a principal has at most [MaxLive] live handles, and then the oldest
 // gives way, so that an agent in a loop neither fills the database nor locks
@@ -86,6 +92,7 @@ type Handle struct {
 	RevokedAt    time.Time // zero: not revoked
 	MaxUses      int       // 0: not counted
 	Used         int
+	Damaged      bool // this desk did not write it so; only in [Store.List]
 }
 
 // judge says why the condition [spendable] does not hold, or nil when it does.

@@ -11,9 +11,12 @@ import (
 
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/policy/mint"
+	"github.com/coatcheck-dev/coatcheck/policy/rowmac"
 	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
+
+var rows = rowmac.New([rowmac.KeySize]byte{1, 2, 3})
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
@@ -54,7 +57,7 @@ func update(tb testing.TB, db *sqldb.DB, fn func(tx *sqldb.Tx) error) {
 func with(tb testing.TB, fn func(tx *sqldb.Tx, s *handle.Store)) {
 	tb.Helper()
 	db, _ := open(tb)
-	update(tb, db, func(tx *sqldb.Tx) error { fn(tx, handle.New()); return nil })
+	update(tb, db, func(tx *sqldb.Tx) error { fn(tx, handle.New(rows)); return nil })
 }
 
 func spec(principal string) handle.Spec {

@@ -6,45 +6,89 @@ import (
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
-// Revoke ends a handle; one that is revoked already stays so since then.
-// Error: [ErrUnknown].
-func (*Store) Revoke(tx *sqldb.Tx, id string, now time.Time) error {
-	n, err := tx.Exec(`UPDATE handles SET revoked_at = CASE WHEN revoked_at = 0 THEN ? ELSE revoked_at END WHERE id = ?`,
-		sqldb.Micros(now), id)
-	if err == nil && n == 0 {
+// Revoke ends a handle; one that is revoked already stays so since then. A
+// damaged one is removed. Error: [ErrUnknown].
+func (s *Store) Revoke(tx *sqldb.Tx, id string, now time.Time) error {
+	found, err := rowsOf(tx, `id = ?`, id)
+	if err == nil && len(found) == 0 {
 		err = ErrUnknown
 	}
-	return err
+	if err != nil || found[0].revoked != 0 && s.check(&found[0]) == nil {
+		return err
+	}
+	return s.end(tx, found, now)
 }
 
 // RevokeAll ends every handle of a principal and returns how many there were
-// left to end.
-func (*Store) RevokeAll(tx *sqldb.Tx, principal string, now time.Time) (int, error) {
-	n, err := tx.Exec(`UPDATE handles SET revoked_at = ? WHERE principal = ? AND revoked_at = 0`, sqldb.Micros(now), principal)
-	return int(n), err
+// left to end. Damaged ones are removed.
+func (s *Store) RevokeAll(tx *sqldb.Tx, principal string, now time.Time) (int, error) {
+	found, err := rowsOf(tx, `principal = ? AND revoked_at = 0`, principal)
+	if err != nil {
+		return 0, err
+	}
+	return len(found), s.end(tx, found, now)
 }
 
-// List returns the handles of a principal that can be spent now, newest first;
-// "" means everybody's.
-func (*Store) List(tx *sqldb.Tx, principal string, now time.Time) ([]Handle, error) {
-	query, args := `SELECT `+columns+` FROM handles WHERE `+spendable, []any{sqldb.Micros(now), sqldb.Micros(now.Add(maxSkew))}
-	if principal != "" {
-		query, args = query+` AND principal = ?`, append(args, principal)
-	}
-	var handles []Handle
-	err := tx.Query(query+` ORDER BY created_at DESC, principal, seq DESC`, args, func(scan func(...any) error) error {
-		var r row
-		if err := r.scan(scan); err != nil {
-			return err
+// end revokes rows, and removes those that this desk did not write so.
+func (s *Store) end(tx *sqldb.Tx, found []row, now time.Time) error {
+	for i := range found {
+		r := &found[i]
+		err := s.check(r)
+		if err != nil {
+			_, err = tx.Exec(`DELETE FROM handles WHERE id = ?`, r.ID)
+		} else {
+			r.revoked = sqldb.Micros(now)
+			err = s.update(tx, r, r.Used)
 		}
-		h, err := r.handle()
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// List returns the handles of a principal that can be spent now, newest first;
+// "" means everybody's. A damaged one that looks as if it could be has its ID and
+// Damaged, and nothing else.
+func (s *Store) List(tx *sqldb.Tx, principal string, now time.Time) ([]Handle, error) {
+	where, args := spendable, []any{sqldb.Micros(now), sqldb.Micros(now.Add(maxSkew))}
+	if principal != "" {
+		where, args = where+` AND principal = ?`, append(args, principal)
+	}
+	found, err := rowsOf(tx, where+` ORDER BY created_at DESC, principal, seq DESC`, args...)
+	if err != nil {
+		return nil, err
+	}
+	handles := make([]Handle, 0, len(found))
+	for i := range found {
+		h, err := found[i].handle()
+		if err != nil || s.check(&found[i]) != nil {
+			h = Handle{ID: found[i].ID, Damaged: true}
+		}
 		handles = append(handles, h)
-		return nil
-	})
-	return handles, err
+	}
+	return handles, nil
+}
+
+// Adopt authenticates the rows that have no MAC, as a database from before
+// there were any has them, and returns how many. Whether they may be believed is
+// the caller's to know. A row that does not read is left as it is.
+func (s *Store) Adopt(tx *sqldb.Tx) (int, error) {
+	found, err := rowsOf(tx, `length(mac) = 0`)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for i := range found {
+		if found[i].hash == nil {
+			continue
+		}
+		if err := s.update(tx, &found[i], found[i].Used); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
 }
 
 // Purge removes the handles that expired longer than [Keep] ago and returns

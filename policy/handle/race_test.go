@@ -15,7 +15,7 @@ import (
 func TestUsesAreCountedExactly(t *testing.T) {
 	first, path := open(t)
 	second, _ := open(t, path)
-	s := handle.New()
+	s := handle.New(rows)
 	for _, uses := range []int{1, 2, 25} {
 		sp := spec(me)
 		sp.Uses = uses
@@ -50,7 +50,7 @@ func TestUsesAreCountedExactly(t *testing.T) {
 // TestAUseThatIsUndoneIsNotCounted: the caller's transaction decides.
 func TestAUseThatIsUndoneIsNotCounted(t *testing.T) {
 	db, _ := open(t)
-	s := handle.New()
+	s := handle.New(rows)
 	sp := spec(me)
 	sp.Uses = 1
 	var text string
@@ -75,7 +75,7 @@ func TestManyMintAtOnce(t *testing.T) {
 	second, _ := open(t, path)
 	var wg sync.WaitGroup
 	for i := range 8 {
-		db, s := []*sqldb.DB{first, second}[i%2], handle.New()
+		db, s := []*sqldb.DB{first, second}[i%2], handle.New(rows)
 		wg.Go(func() {
 			for range 10 {
 				if err := db.Update(t.Context(), func(tx *sqldb.Tx) error {
@@ -93,7 +93,7 @@ func TestManyMintAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 	update(t, first, func(tx *sqldb.Tx) error {
-		if n := len(listed(t, tx, handle.New(), me, noon)); n != handle.MaxLive {
+		if n := len(listed(t, tx, handle.New(rows), me, noon)); n != handle.MaxLive {
 			t.Errorf("%d live", n)
 		}
 		return nil

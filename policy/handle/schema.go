@@ -2,8 +2,9 @@ package handle
 
 import (
 	"encoding/json"
-	"fmt"
+	"errors"
 
+	"github.com/coatcheck-dev/coatcheck/policy/rowmac"
 	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
@@ -11,9 +12,14 @@ import (
 // Migrations creates the table of handles. hash is SHA-256 of the text and id
 // is made of it; seq orders the handles of one principal; destinations is the
 // JSON of []vault.Destination.
+//
+// mac authenticates what [row.scan] reads, in the order of columns (package
+// rowmac). seq stands outside: it only says which handle gives way first when
+// its principal has too many, and is renumbered in bulk.
 func Migrations() []sqldb.Migration {
-	return []sqldb.Migration{{Name: "handle/1", SQL: []string{
-		`CREATE TABLE handles (
+	return []sqldb.Migration{
+		{Name: "handle/1", SQL: []string{
+			`CREATE TABLE handles (
 			id           TEXT   NOT NULL PRIMARY KEY,
 			hash         {blob} NOT NULL,
 			principal    TEXT   NOT NULL,
@@ -30,12 +36,14 @@ func Migrations() []sqldb.Migration {
 			max_uses     BIGINT NOT NULL,
 			used         BIGINT NOT NULL
 		)`,
-		`CREATE INDEX handles_ring ON handles (principal, seq)`,
-	}}}
+			`CREATE INDEX handles_ring ON handles (principal, seq)`,
+		}},
+		{Name: "handle/2", SQL: []string{`ALTER TABLE handles ADD COLUMN mac {blob} NOT NULL DEFAULT x''`}},
+	}
 }
 
 // columns is what [row] reads, in its order.
-const columns = `id, hash, principal, path, version, destinations, shape, rule, parent, created_at, expires_at, revoked_at, max_uses, used`
+const columns = `id, hash, principal, path, version, destinations, shape, rule, parent, created_at, expires_at, revoked_at, max_uses, used, mac`
 
 type row struct {
 	Handle
@@ -44,18 +52,67 @@ type row struct {
 	created      int64
 	expires      int64
 	revoked      int64
+	mac          []byte
 }
 
 func (r *row) scan(scan func(...any) error) error {
 	return scan(&r.ID, &r.hash, &r.Principal, &r.Path, &r.Version, &r.destinations, &r.Shape, &r.Rule, &r.Parent,
-		&r.created, &r.expires, &r.revoked, &r.MaxUses, &r.Used)
+		&r.created, &r.expires, &r.revoked, &r.MaxUses, &r.Used, &r.mac)
 }
 
-// handle completes what was scanned.
+func (r *row) fields() rowmac.Fields {
+	return rowmac.Row("handles").Text(r.ID).Bytes(r.hash).Text(r.Principal).Text(string(r.Path)).Int(int64(r.Version)).
+		Text(string(r.destinations)).Text(r.Shape).Text(r.Rule).Text(r.Parent).
+		Int(r.created).Int(r.expires).Int(r.revoked).Int(int64(r.MaxUses)).Int(int64(r.Used))
+}
+
+// insert writes a new row.
+func (s *Store) insert(tx *sqldb.Tx, r *row, seq int64) error {
+	_, err := tx.Exec(`INSERT INTO handles (`+columns+`, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		r.ID, r.hash, r.Principal, string(r.Path), r.Version, string(r.destinations), r.Shape, r.Rule, r.Parent,
+		r.created, r.expires, r.revoked, r.MaxUses, r.Used, s.rows.Sum(r.fields()), seq)
+	return err
+}
+
+// update writes the two columns of a row that ever change, on the condition
+// that nobody has counted a use since it was read.
+func (s *Store) update(tx *sqldb.Tx, r *row, used int) error {
+	n, err := tx.Exec(`UPDATE handles SET used = ?, revoked_at = ?, mac = ? WHERE id = ? AND used = ?`,
+		r.Used, r.revoked, s.rows.Sum(r.fields()), r.ID, used)
+	if err == nil && n != 1 {
+		err = rowmac.Damaged("handle", r.ID) // cannot be, within one transaction
+	}
+	return err
+}
+
+// check reports a row that this desk did not write so.
+func (s *Store) check(r *row) error {
+	if !s.rows.Check(r.fields(), r.mac) {
+		return rowmac.Damaged("handle", r.ID)
+	}
+	return nil
+}
+
+// handle completes what was scanned and checked.
 func (r *row) handle() (Handle, error) {
 	r.CreatedAt, r.ExpiresAt, r.RevokedAt = sqldb.Time(r.created), sqldb.Time(r.expires), sqldb.Time(r.revoked)
 	if err := json.Unmarshal(r.destinations, &r.Destinations); err != nil {
-		return Handle{}, fmt.Errorf("%w: destinations of handle %s", vault.ErrCorrupt, r.ID)
+		return Handle{ID: r.ID}, rowmac.Damaged("handle", r.ID)
 	}
 	return r.Handle, nil
+}
+
+// rowsOf reads the rows that fit a condition, checked or not. A row that does
+// not read has its id and nothing else.
+func rowsOf(tx *sqldb.Tx, where string, args ...any) (found []row, err error) {
+	err = tx.Query(`SELECT `+columns+` FROM handles WHERE `+where, args, func(scan func(...any) error) error {
+		var r row
+		err := r.scan(scan)
+		if errors.Is(err, vault.ErrCorrupt) {
+			r, err = row{Handle: Handle{ID: r.ID}}, nil
+		}
+		found = append(found, r)
+		return err
+	})
+	return found, err
 }

@@ -6,18 +6,21 @@ import (
 	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy/mint"
+	"github.com/coatcheck-dev/coatcheck/policy/rowmac"
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
 // Store keeps handles in the state database. It is safe for concurrent use,
 // also by several processes on one database.
 type Store struct {
+	rows *rowmac.Key
+
 	mu    sync.Mutex
 	swept map[string]time.Time // by principal: when its ring was last swept here
 }
 
-// New returns a Store.
-func New() *Store { return &Store{swept: map[string]time.Time{}} }
+// New returns a Store whose rows are authenticated by a key.
+func New(rows *rowmac.Key) *Store { return &Store{rows: rows, swept: map[string]time.Time{}} }
 
 // Mint makes a handle. text is shown once and is not stored. The oldest live
 // handle of the principal gives way when there are [MaxLive] already. It costs
@@ -38,24 +41,25 @@ func (s *Store) Mint(tx *sqldb.Tx, spec Spec, now time.Time) (text string, h Han
 		ttl = DefaultTTL
 	}
 	hash := mint.Hash(text)
-	created, expires := sqldb.Micros(now), sqldb.Micros(now.Add(ttl))
-	h = Handle{
-		ID: mint.ID("h_", hash), Principal: spec.Principal, Path: spec.Path, Version: spec.Version,
-		Destinations: spec.Destinations, Shape: spec.Shape, Rule: spec.Rule, Parent: spec.Parent,
-		CreatedAt: sqldb.Time(created), ExpiresAt: sqldb.Time(expires), MaxUses: spec.Uses,
+	r := row{
+		Handle: Handle{
+			ID: mint.ID("h_", hash), Principal: spec.Principal, Path: spec.Path, Version: spec.Version,
+			Shape: spec.Shape, Rule: spec.Rule, Parent: spec.Parent, MaxUses: spec.Uses,
+		},
+		hash: hash[:], destinations: destinations, created: sqldb.Micros(now), expires: sqldb.Micros(now.Add(ttl)),
 	}
 	newest, oldest, err := nextSeq(tx, spec.Principal)
 	if err != nil {
 		return "", Handle{}, err
 	}
-	_, err = tx.Exec(`INSERT INTO handles (`+columns+`, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, 0, ?)`,
-		h.ID, hash[:], spec.Principal, string(spec.Path), spec.Version, string(destinations), spec.Shape, spec.Rule, spec.Parent,
-		created, expires, spec.Uses, newest)
+	err = s.insert(tx, &r, newest)
 	if err == nil && newest-oldest >= MaxLive {
 		err = s.makeRoom(tx, spec.Principal, oldest, newest, now)
 	}
 	if err != nil {
 		return "", Handle{}, err
 	}
+	h = r.Handle
+	h.Destinations, h.CreatedAt, h.ExpiresAt = spec.Destinations, sqldb.Time(r.created), sqldb.Time(r.expires)
 	return text, h, nil
 }

@@ -3,7 +3,7 @@
 // The one rule: a [Principal] comes from a credential, never from what a
 // client says of itself, and every failure to make one looks the same.
 //
-//	agents := identity.New()
+//	agents := identity.New(rows)
 //	key, err := agents.Add(tx, "claude", false, now) // shown once, stored as a hash
 //	who, err := agents.ByKey(tx, key)
 //	who.Door, who.Addr = policy.DoorMCP, addr
@@ -14,6 +14,10 @@
 //	owner        opens the home's key; only the command line makes it
 //	agent:local  the unnamed agent over stdio
 //	agent:NAME   a registered agent: by key on network doors, by name over stdio
+//
+// Every row is authenticated (package rowmac): who can write the database can
+// neither make an agent nor exchange a key. He can remove an agent, and put an
+// agent's row back as it was earlier, before it was revoked or had its key changed.
 //
 // Choice: a name may be registered again after it was revoked, which is how a
 // key is replaced. A Principal remembers which registration it was made from,
@@ -103,4 +107,5 @@ type Registration struct {
 	CreatedAt time.Time
 	RevokedAt time.Time // zero: live
 	KeyHint   string    // which sort of key it has, nothing of the key; "" over stdio
+	Damaged   bool      // this desk did not write it so: it is refused, and only the name is given
 }

@@ -11,9 +11,12 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/policy/mint"
+	"github.com/coatcheck-dev/coatcheck/policy/rowmac"
 	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
+
+var rows = rowmac.New([rowmac.KeySize]byte{1, 2, 3})
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
@@ -38,7 +41,7 @@ func open(tb testing.TB) *sqldb.DB {
 // in runs fn in one transaction that is kept.
 func in(tb testing.TB, db *sqldb.DB, fn func(tx *sqldb.Tx, s *identity.Store)) {
 	tb.Helper()
-	if err := db.Update(tb.Context(), func(tx *sqldb.Tx) error { fn(tx, identity.New()); return nil }); err != nil {
+	if err := db.Update(tb.Context(), func(tx *sqldb.Tx) error { fn(tx, identity.New(rows)); return nil }); err != nil {
 		tb.Fatal(err)
 	}
 }
@@ -101,8 +104,11 @@ func TestAnyPrefixIsAccepted(t *testing.T) {
 	in(t, open(t), func(tx *sqldb.Tx, s *identity.Store) {
 		add(t, tx, s, "a", false)
 		hash := mint.Hash("ask_live_0123456789")
-		if _, err := tx.Exec("UPDATE agents SET key_hash = ?", hash[:]); err != nil {
+		if _, err := tx.Exec("UPDATE agents SET key_hash = ?, mac = x''", hash[:]); err != nil {
 			t.Fatal(err)
+		}
+		if n, err := s.Adopt(tx); n != 1 || err != nil {
+			t.Fatal(n, err)
 		}
 		if who, err := s.ByKey(tx, "ask_live_0123456789"); err != nil || who.Name != "a" {
 			t.Errorf("%+v %v", who, err)
@@ -228,7 +234,7 @@ func TestListShowsNothingOfTheKey(t *testing.T) {
 
 func BenchmarkByKey(b *testing.B) {
 	db := open(b)
-	s := identity.New()
+	s := identity.New(rows)
 	var key string
 	in(b, db, func(tx *sqldb.Tx, s *identity.Store) { key = add(b, tx, s, "a", false) })
 	for name, k := range map[string]string{"known": key, "unknown": key + "x"} {

@@ -8,58 +8,62 @@ import (
 
 	"github.com/coatcheck-dev/coatcheck/policy"
 	"github.com/coatcheck-dev/coatcheck/policy/mint"
+	"github.com/coatcheck-dev/coatcheck/policy/rowmac"
 	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
 // Migrations creates the table of agents. key_hash is SHA-256 of the key, null
-// for a stdio agent.
+// for a stdio agent; mac authenticates the columns before it, in their order
+// (package rowmac).
 func Migrations() []sqldb.Migration {
-	return []sqldb.Migration{{Name: "identity/1", SQL: []string{
-		`CREATE TABLE agents (
+	return []sqldb.Migration{
+		{Name: "identity/1", SQL: []string{
+			`CREATE TABLE agents (
 			name       TEXT   NOT NULL PRIMARY KEY,
 			key_hash   {blob} UNIQUE,
 			created_at BIGINT NOT NULL,
 			revoked_at BIGINT NOT NULL
 		)`,
-	}}}
+		}},
+		{Name: "identity/2", SQL: []string{`ALTER TABLE agents ADD COLUMN mac {blob} NOT NULL DEFAULT x''`}},
+	}
 }
 
-// Store keeps agents in the state database. It holds nothing itself and is
-// safe for concurrent use.
-type Store struct{}
+// Store keeps agents in the state database. It is safe for concurrent use.
+type Store struct{ rows *rowmac.Key }
 
-// New returns a Store.
-func New() *Store { return &Store{} }
+// New returns a Store whose rows are authenticated by a key.
+func New(rows *rowmac.Key) *Store { return &Store{rows: rows} }
 
 // Add registers an agent and returns its key, which is not stored and cannot
 // be shown again; a stdio agent has none. A name is 1 to 64 of [A-Za-z0-9_-].
-// Errors: [ErrAgentExists], *[vault.InvalidError] of field "name".
-func (*Store) Add(tx *sqldb.Tx, name string, stdio bool, now time.Time) (key string, err error) {
+// Errors: [ErrAgentExists], *[vault.InvalidError] of field "name",
+// [vault.ErrCorrupt] when the name has a damaged row, which [Store.Revoke] ends.
+func (s *Store) Add(tx *sqldb.Tx, name string, stdio bool, now time.Time) (key string, err error) {
 	if err := checkName(name); err != nil {
 		return "", err
 	}
-	var hash []byte
+	row := agentRow{name: name, created: sqldb.Micros(now)}
 	if !stdio {
 		if key, err = mint.New(KeyPrefix); err != nil {
 			return "", err
 		}
 		sum := mint.Hash(key)
-		hash = sum[:]
+		row.hash = sum[:]
 	}
-	// A revoked name starts anew; created_at rises even within one microsecond,
-	// so that principals of the old registration stay shut out.
-	n, err := tx.Exec(`INSERT INTO agents (name, key_hash, created_at, revoked_at) VALUES (?, ?, ?, 0)
-		ON CONFLICT (name) DO UPDATE SET key_hash = excluded.key_hash, revoked_at = 0,
-			created_at = CASE WHEN excluded.created_at > agents.created_at THEN excluded.created_at ELSE agents.created_at + 1 END
-		WHERE agents.revoked_at <> 0`, name, hash, sqldb.Micros(now))
-	if err != nil {
+	switch old, err := s.load(tx, name); {
+	case errors.Is(err, sqldb.ErrNoRows):
+	case err != nil:
 		return "", err
-	}
-	if n == 0 {
+	case old.revoked == 0:
 		return "", ErrAgentExists
+	default:
+		// A revoked name starts anew; created_at rises even within one
+		// microsecond, so that principals of the old registration stay shut out.
+		row.created = max(row.created, old.created+1)
 	}
-	return key, nil
+	return key, s.store(tx, row)
 }
 
 func checkName(name string) error {
@@ -78,27 +82,36 @@ func checkName(name string) error {
 }
 
 // Revoke ends an agent: from this transaction on its key and its sessions are
-// refused. Its handles are the caller's to revoke. Error: [ErrUnknownAgent].
-func (*Store) Revoke(tx *sqldb.Tx, name string, now time.Time) error {
-	n, err := tx.Exec(`UPDATE agents SET revoked_at = ? WHERE name = ? AND revoked_at = 0`, sqldb.Micros(now), name)
-	if err == nil && n == 0 {
-		err = ErrUnknownAgent
+// refused. Its handles are the caller's to revoke. A damaged row is replaced by
+// that of a revoked agent. Error: [ErrUnknownAgent].
+func (s *Store) Revoke(tx *sqldb.Tx, name string, now time.Time) error {
+	row, err := s.load(tx, name)
+	switch {
+	case errors.Is(err, vault.ErrCorrupt):
+		row = agentRow{name: name, created: sqldb.Micros(now)}
+	case errors.Is(err, sqldb.ErrNoRows), err == nil && row.revoked != 0:
+		return ErrUnknownAgent
+	case err != nil:
+		return err
 	}
-	return err
+	row.revoked = sqldb.Micros(now)
+	return s.store(tx, row)
 }
 
-// List returns every agent by name, revoked ones included.
-func (*Store) List(tx *sqldb.Tx) ([]Registration, error) {
+// List returns every agent by name, revoked and damaged ones included.
+func (s *Store) List(tx *sqldb.Tx) ([]Registration, error) {
 	var agents []Registration
-	err := tx.Query(`SELECT name, key_hash, created_at, revoked_at FROM agents ORDER BY name`, nil, func(scan func(...any) error) error {
-		var a Registration
-		var hash []byte
-		var created, revoked int64
-		if err := scan(&a.Name, &hash, &created, &revoked); err != nil {
+	err := tx.Query(`SELECT `+columns+` FROM agents ORDER BY name`, nil, func(scan func(...any) error) error {
+		var row agentRow
+		err := row.scan(scan)
+		if err != nil && !errors.Is(err, vault.ErrCorrupt) {
 			return err
 		}
-		a.Stdio, a.CreatedAt, a.RevokedAt = hash == nil, sqldb.Time(created), sqldb.Time(revoked)
-		if !a.Stdio {
+		a := Registration{Name: row.name, Damaged: err != nil || !s.rows.Check(row.fields(), row.mac)}
+		if !a.Damaged {
+			a.Stdio, a.CreatedAt, a.RevokedAt = row.hash == nil, sqldb.Time(row.created), sqldb.Time(row.revoked)
+		}
+		if !a.Damaged && !a.Stdio {
 			a.KeyHint = KeyPrefix + "…"
 		}
 		agents = append(agents, a)
@@ -108,29 +121,36 @@ func (*Store) List(tx *sqldb.Tx) ([]Registration, error) {
 }
 
 // ByKey returns the agent whose key it is, whatever the key's prefix; the
-// caller fills in door, address and client. An unknown key costs one lookup and
-// one comparison of 32 bytes, as a known one does. Error: [ErrUnauthenticated].
-func (*Store) ByKey(tx *sqldb.Tx, key string) (Principal, error) {
+// caller fills in door, address and client. An unknown key costs one lookup, one
+// comparison of 32 bytes and one MAC, as a known one does. Errors:
+// [ErrUnauthenticated]; [vault.ErrCorrupt] for a row that this desk did not write.
+func (s *Store) ByKey(tx *sqldb.Tx, key string) (Principal, error) {
 	want := mint.Hash(key)
 	row := agentRow{hash: make([]byte, len(want))} // what an unknown key is compared with
-	err := row.read(tx, `SELECT name, key_hash, created_at, revoked_at FROM agents WHERE key_hash = ?`, want[:])
+	err := row.scan(tx.QueryRow(`SELECT `+columns+` FROM agents WHERE key_hash = ?`, want[:]).Scan)
 	if err != nil && !errors.Is(err, sqldb.ErrNoRows) {
 		return Principal{}, err
 	}
 	// The database has compared already; this does not rest on how it did.
-	if subtle.ConstantTimeCompare(row.hash, want[:]) != 1 || row.revoked != 0 {
+	same, whole := subtle.ConstantTimeCompare(row.hash, want[:]) == 1, s.rows.Check(row.fields(), row.mac)
+	switch {
+	case !same:
+		return Principal{}, ErrUnauthenticated
+	case !whole:
+		return Principal{}, rowmac.Damaged("agent", row.name)
+	case row.revoked != 0:
 		return Principal{}, ErrUnauthenticated
 	}
 	return Principal{Kind: Agent, Name: row.name, since: row.created}, nil
 }
 
 // ByName returns the stdio agent of that name; [Local] is [LocalStdio]. An
-// agent with a key is not reached by its name. Error: [ErrUnauthenticated].
-func (*Store) ByName(tx *sqldb.Tx, name string) (Principal, error) {
+// agent with a key is not reached by its name. Errors: those of [Store.ByKey].
+func (s *Store) ByName(tx *sqldb.Tx, name string) (Principal, error) {
 	if name == Local {
 		return LocalStdio(), nil
 	}
-	row, err := byName(tx, name)
+	row, err := s.live(tx, name)
 	if err != nil {
 		return Principal{}, err
 	}
@@ -142,36 +162,17 @@ func (*Store) ByName(tx *sqldb.Tx, name string) (Principal, error) {
 
 // Alive reports whether p may still act: nil for the owner and [Local], and
 // for an agent as long as the registration it was made from is not revoked.
-// Error: [ErrUnauthenticated].
-func (*Store) Alive(tx *sqldb.Tx, p Principal) error {
+// Errors: those of [Store.ByKey].
+func (s *Store) Alive(tx *sqldb.Tx, p Principal) error {
 	switch {
 	case p.Kind == Owner, p.Kind == Agent && p.Name == Local && p.Stdio:
 		return nil
 	case p.Kind != Agent:
 		return ErrUnauthenticated
 	}
-	row, err := byName(tx, p.Name)
+	row, err := s.live(tx, p.Name)
 	if err == nil && p.since != 0 && p.since != row.created {
 		err = ErrUnauthenticated
 	}
 	return err
-}
-
-func byName(tx *sqldb.Tx, name string) (agentRow, error) {
-	var row agentRow
-	err := row.read(tx, `SELECT name, key_hash, created_at, revoked_at FROM agents WHERE name = ?`, name)
-	if errors.Is(err, sqldb.ErrNoRows) || err == nil && row.revoked != 0 {
-		err = ErrUnauthenticated
-	}
-	return row, err
-}
-
-type agentRow struct {
-	name             string
-	hash             []byte
-	created, revoked int64
-}
-
-func (r *agentRow) read(tx *sqldb.Tx, query string, arg any) error {
-	return tx.QueryRow(query, arg).Scan(&r.name, &r.hash, &r.created, &r.revoked)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -58,8 +59,9 @@ func (a *app) agentList() *cobra.Command {
 	type row struct {
 		Name      string    `json:"name"`
 		Stdio     bool      `json:"stdio"`
-		CreatedAt time.Time `json:"created_at"`
+		CreatedAt time.Time `json:"created_at,omitzero"`
 		RevokedAt time.Time `json:"revoked_at,omitzero"`
+		Damaged   bool      `json:"damaged,omitempty"`
 	}
 	return &cobra.Command{
 		Use: "list", Short: "List agents", Args: nothing,
@@ -72,13 +74,17 @@ func (a *app) agentList() *cobra.Command {
 				rows := []row{}
 				table := [][]string{{"NAME", "BY", "CREATED", "STATE"}}
 				for _, g := range agents {
-					rows = append(rows, row{g.Name, g.Stdio, g.CreatedAt, g.RevokedAt})
+					rows = append(rows, row{g.Name, g.Stdio, g.CreatedAt, g.RevokedAt, g.Damaged})
 					by, state := "key", "active"
 					if g.Stdio {
 						by = "stdio"
 					}
 					if !g.RevokedAt.IsZero() {
 						state = "revoked"
+					}
+					if g.Damaged { // nothing but the name is known
+						table = append(table, []string{shown(g.Name), "?", "?", "damaged"})
+						continue
 					}
 					table = append(table, []string{g.Name, by, g.CreatedAt.Format(time.DateOnly), state})
 				}
@@ -163,7 +169,7 @@ func (d *desk) knows(ctx context.Context, who identity.Principal, agent string) 
 		return nil
 	}
 	agents, err := d.ListAgents(ctx, who)
-	if err == nil && !slices.ContainsFunc(agents, func(g identity.Registration) bool { return g.Name == agent && g.RevokedAt.IsZero() }) {
+	if err == nil && !slices.ContainsFunc(agents, func(g identity.Registration) bool { return g.Name == agent && g.RevokedAt.IsZero() && !g.Damaged }) {
 		err = identity.ErrUnknownAgent
 	}
 	return err
@@ -174,9 +180,10 @@ func (a *app) handleList() *cobra.Command {
 		ID        string    `json:"id"`
 		Principal string    `json:"principal"`
 		Path      string    `json:"path"`
-		ExpiresAt time.Time `json:"expires_at"`
+		ExpiresAt time.Time `json:"expires_at,omitzero"`
 		Used      int       `json:"used"`
 		Uses      int       `json:"uses,omitempty"`
+		Damaged   bool      `json:"damaged,omitempty"`
 	}
 	var agent string
 	cmd := &cobra.Command{
@@ -195,7 +202,11 @@ func (a *app) handleList() *cobra.Command {
 				rows := []row{}
 				table := [][]string{{"ID", "FOR", "PATH", "EXPIRES", "USED"}}
 				for _, h := range handles {
-					rows = append(rows, row{h.ID, h.Principal, string(h.Path), h.ExpiresAt, h.Used, h.MaxUses})
+					rows = append(rows, row{h.ID, h.Principal, string(h.Path), h.ExpiresAt, h.Used, h.MaxUses, h.Damaged})
+					if h.Damaged { // nothing but the id is known
+						table = append(table, []string{shown(h.ID), "?", "?", "?", "damaged"})
+						continue
+					}
 					used := fmt.Sprint(h.Used)
 					if h.MaxUses > 0 {
 						used = fmt.Sprintf("%d of %d", h.Used, h.MaxUses)
@@ -223,6 +234,12 @@ func (a *app) handleRevoke() *cobra.Command {
 			})
 		},
 	}
+}
+
+// shown is text from a row that this desk did not write, fit for a terminal.
+func shown(text string) string {
+	quoted := strconv.Quote(text)
+	return quoted[1 : len(quoted)-1]
 }
 
 // rows writes a listing as one JSON document, or as a table unless it is empty.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/policy/redact"
 	"github.com/coatcheck-dev/coatcheck/policy/redeem"
+	"github.com/coatcheck-dev/coatcheck/policy/rowmac"
 	"github.com/coatcheck-dev/coatcheck/vault/embedded"
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
@@ -23,7 +25,8 @@ import (
 func migrations() []sqldb.Migration {
 	var all []sqldb.Migration
 	for _, of := range [][]sqldb.Migration{
-		embedded.Migrations(), identity.Migrations(), handle.Migrations(), audit.Migrations(), broker.Migrations(),
+		embedded.Migrations()[:1], identity.Migrations()[:1], handle.Migrations()[:1], audit.Migrations()[:1], broker.Migrations()[:1],
+		identity.Migrations()[1:2], handle.Migrations()[1:2],
 	} {
 		all = append(all, of...)
 	}
@@ -39,6 +42,7 @@ type desk struct {
 	keys   *embedded.Keyring
 	audit  *audit.Log
 	key    *audit.Key
+	rows   error // why no row of the database can be believed, if so
 	agents *identity.Store
 	known  *catalogue.Catalogue
 }
@@ -75,6 +79,9 @@ func guarded(ctx context.Context) func(*desk, error) (*desk, error) {
 			return nil, err
 		}
 		anchor, err := d.home.anchor().read()
+		if err == nil {
+			err = d.rows
+		}
 		if err == nil {
 			err = d.db.View(ctx, func(tx *sqldb.Tx) error { return d.audit.CheckLength(tx, anchor) })
 		}
@@ -143,14 +150,32 @@ func (a *app) assemble(ctx context.Context, h home, db *sqldb.DB, source embedde
 		return nil, err
 	}
 	key := audit.OpenKey(db, "coatcheck.dev/"+keys.VaultID(), keys)
-	d := &desk{home: h, log: log, db: db, keys: keys, agents: identity.New(), known: providers, audit: audit.New(key, key), key: key}
+	d := &desk{home: h, log: log, db: db, keys: keys, known: providers, audit: audit.New(key, key), key: key}
+	rows := d.openRows(ctx, a.now)
+	d.agents = identity.New(rows)
 	d.Broker, err = broker.New(broker.Config{
 		DB: db, Vault: embedded.New(db, keys, &embedded.Options{Now: a.now}), Policy: rules, Audit: d.audit,
-		Agents: d.agents, Handles: handle.New(), Scrubber: redact.New(a.now), HTTP: redeem.NewClient(nil),
+		Agents: d.agents, Handles: handle.New(rows), Scrubber: redact.New(a.now), HTTP: redeem.NewClient(nil),
 		Catalogue: providers, Anchor: h.anchor(),
 		Now: a.now, Log: log,
 	})
 	return d, err
+}
+
+// openRows opens the key that authenticates rows. Without it a command that
+// judges the record still runs, on rows that all look damaged.
+func (d *desk) openRows(ctx context.Context, now func() time.Time) *rowmac.Key {
+	var rows *rowmac.Key
+	anchor, err := d.home.anchor().read()
+	if err == nil {
+		rows, err = broker.OpenRows(ctx, d.db, d.key, anchor, now)
+	}
+	if d.rows = err; err != nil {
+		var nobodys [rowmac.KeySize]byte
+		_, _ = rand.Read(nobodys[:]) // never fails (crypto/rand)
+		rows = rowmac.New(nobodys)
+	}
+	return rows
 }
 
 // closeTimeout bounds the work after the last request.

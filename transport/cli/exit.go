@@ -82,7 +82,7 @@ var exitTable = []struct {
 	{vault.ErrReadOnly, exitStorage, "Nothing was changed. Check the disk and who may write to the home."},
 	{vault.ErrStorageFull, exitStorage, "Nothing was changed. Free some room and try again."},
 	{vault.ErrBusy, exitStorage, "Nothing was changed. Try again."},
-	{vault.ErrCorrupt, exitStorage, "Put back a good copy of the home; keep this one."},
+	{vault.ErrCorrupt, exitStorage, "If it is an agent or a handle, revoke it and make a new one. Put back a good copy of the home otherwise, and keep this one."},
 	{vault.ErrNewer, exitStorage, "Nothing was changed. Install the newest coatcheck."},
 	{vault.ErrForeign, exitStorage, "Nothing was changed. Is COATCHECK_HOME the right folder?"},
 	{vault.ErrNetworkFilesystem, exitStorage, "Put the home on a local disk: set COATCHECK_HOME."},

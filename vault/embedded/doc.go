@@ -56,6 +56,6 @@
 // outside the database notices the latter. It does not hide how many secrets
 // there are, their names, nor the lengths of values. Other tables of the same
 // file keep their own promises: there, the destinations of handles and the
-// targets in the record stand in clear, and rows of agents and handles are not
-// authenticated.
+// targets in the record stand in clear. What authenticates each of them is told
+// at broker.OpenRows.
 package embedded

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+
+	"github.com/coatcheck-dev/coatcheck/vault"
 )
 
 func (c *conn) eachRow(rows driver.Rows, each func([]driver.Value) error) error {
@@ -108,5 +110,7 @@ func assignKind(dest any, v driver.Value) error {
 			}
 		}
 	}
-	return fmt.Errorf("cannot store %T in %T", v, dest) // types only, never the value
+	// A column of another type than its table says was edited from outside, as
+	// SQLite lets everybody. Types only, never the value.
+	return fmt.Errorf("%w: cannot store %T in %T", vault.ErrCorrupt, v, dest)
 }
