@@ -15,10 +15,11 @@ import (
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
-// Sealer closes what a store keeps in the database and opens it again.
+// Sealer closes what a store keeps in the database and opens it again, in the
+// transaction that stores or reads it.
 type Sealer interface {
-	Seal(purpose string, plain []byte) ([]byte, error)
-	Unseal(purpose string, sealed []byte) ([]byte, error)
+	Seal(tx *sqldb.Tx, purpose string, plain []byte) ([]byte, error)
+	Unseal(tx *sqldb.Tx, purpose string, sealed []byte) ([]byte, error)
 }
 
 // keyPurpose binds the sealed signing key to its use.
@@ -120,19 +121,22 @@ func (k *Key) lines() ([]string, error) {
 	if k.text != nil {
 		return k.text, nil
 	}
-	var sealed []byte
-	err := k.db.View(context.Background(), func(tx *sqldb.Tx) error { return k.read(tx, &sealed) })
+	err := k.db.View(context.Background(), func(tx *sqldb.Tx) error {
+		var sealed []byte
+		err := k.read(tx, &sealed)
+		if err == nil {
+			k.text, err = k.unseal(tx, sealed)
+		}
+		return err
+	})
 	if errors.Is(err, sqldb.ErrNoRows) {
 		return nil, ErrNoKey
-	}
-	if err == nil {
-		k.text, err = k.unseal(sealed)
 	}
 	return k.text, err
 }
 
-func (k *Key) unseal(sealed []byte) ([]string, error) {
-	plain, err := k.sealer.Unseal(keyPurpose, sealed)
+func (k *Key) unseal(tx *sqldb.Tx, sealed []byte) ([]string, error) {
+	plain, err := k.sealer.Unseal(tx, keyPurpose, sealed)
 	if err != nil {
 		return nil, fmt.Errorf("the log's key: %w", err)
 	}
@@ -180,7 +184,7 @@ func (k *Key) store(tx *sqldb.Tx, skey, vkey string) ([]string, error) {
 		return nil, err
 	}
 	text := []string{skey, vkey, hex.EncodeToString(row[:])}
-	sealed, err := k.sealer.Seal(keyPurpose, []byte(strings.Join(text, "\n")))
+	sealed, err := k.sealer.Seal(tx, keyPurpose, []byte(strings.Join(text, "\n")))
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 
@@ -8,11 +9,19 @@ import (
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
-// sealer seals nothing, and fails while err is set.
-type sealer struct{ err error }
+// sealer seals nothing but for its prefix, and fails while err is set.
+type sealer struct {
+	prefix string
+	err    error
+}
 
-func (s *sealer) Seal(_ string, plain []byte) ([]byte, error)    { return plain, s.err }
-func (s *sealer) Unseal(_ string, sealed []byte) ([]byte, error) { return sealed, s.err }
+func (s *sealer) Seal(_ *sqldb.Tx, _ string, plain []byte) ([]byte, error) {
+	return append([]byte(s.prefix), plain...), s.err
+}
+
+func (s *sealer) Unseal(_ *sqldb.Tx, _ string, sealed []byte) ([]byte, error) {
+	return bytes.TrimPrefix(sealed, []byte(s.prefix)), s.err
+}
 
 // keyed is a log whose key is in its database.
 func keyed(t *testing.T) (*state, *sealer) {
@@ -88,5 +97,36 @@ func TestALostKeyIsNotMadeAnew(t *testing.T) {
 			s.refuses(t, anchor, "its signing key is gone") // also the next time
 			s.checkpoint(t)
 		})
+	}
+}
+
+// TestReseal: every kept key goes through reseal, and what comes back is kept.
+func TestReseal(t *testing.T) {
+	s, with := keyed(t)
+	s.add(t, 1)
+	anchor := s.checkpoint(t)
+	var seen []string
+	s.update(t, func(tx *sqldb.Tx) error {
+		return audit.Reseal(tx, func(purpose string, sealed []byte) ([]byte, error) {
+			seen = append(seen, purpose)
+			return append([]byte("anew:"), sealed...), nil
+		})
+	})
+	if len(seen) != 1 || seen[0] != "audit signing key" {
+		t.Errorf("resealed %q", seen)
+	}
+	with.prefix = "anew:"
+	s.useKey(with)
+	s.add(t, 1)
+	s.fine(t, s.checkpoint(t), audit.Report{Records: 2, Sealed: 2, Anchored: 2})
+	if anchor == nil {
+		t.Error("nothing was signed")
+	}
+	boom := errors.New("boom")
+	err := s.DB.Update(t.Context(), func(tx *sqldb.Tx) error {
+		return audit.Reseal(tx, func(string, []byte) ([]byte, error) { return nil, boom })
+	})
+	if !errors.Is(err, boom) {
+		t.Errorf("got %v", err)
 	}
 }

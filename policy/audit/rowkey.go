@@ -38,7 +38,7 @@ func (k *Key) MakeRowKey(tx *sqldb.Tx) (rows *rowmac.Key, made bool, err error) 
 	case err != nil:
 		return nil, false, err
 	default:
-		if text, err = k.unseal(sealed); err != nil {
+		if text, err = k.unseal(tx, sealed); err != nil {
 			return nil, false, err
 		}
 		if rows, err = rowKey(text); !errors.Is(err, ErrNoRowKey) {

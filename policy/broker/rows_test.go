@@ -24,8 +24,8 @@ import (
 // clear seals nothing.
 type clearSealer struct{}
 
-func (clearSealer) Seal(_ string, plain []byte) ([]byte, error)    { return plain, nil }
-func (clearSealer) Unseal(_ string, sealed []byte) ([]byte, error) { return sealed, nil }
+func (clearSealer) Seal(_ *sqldb.Tx, _ string, plain []byte) ([]byte, error)    { return plain, nil }
+func (clearSealer) Unseal(_ *sqldb.Tx, _ string, sealed []byte) ([]byte, error) { return sealed, nil }
 
 // older is a vault from before rows were authenticated, with one agent and one
 // handle, and the schema of today.

@@ -33,6 +33,11 @@
 //	body     coatcheck.body.v1|VAULT ID|PATH|VERSION
 //	others   coatcheck.keyring.v1|VAULT ID|PURPOSE
 //
+// A sealed record, head or other thing starts with the id of the key that made
+// it. [Keyring.BeginRekey] and [Keyring.FinishRekey] replace that key while other
+// processes work: see rekey.go for the states in between. A body is sealed anew
+// with its next version only, since its key is in the head.
+//
 // A head is, before sealing, 48 bytes: the 32-byte key, the creation time and
 // the time a rotation retires the version (0: never), both as big-endian
 // microseconds since 1970 UTC. Destroying a head destroys the version.

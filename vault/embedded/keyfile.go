@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -100,7 +101,7 @@ func (f keyFile) aead() (*subtle.AESGCM, error) {
 }
 
 // Seal implements [KeySource].
-func (f keyFile) Seal(plain, aad []byte) ([]byte, error) {
+func (f keyFile) Seal(_ context.Context, plain, aad []byte) ([]byte, error) {
 	a, err := f.aead()
 	if err != nil {
 		return nil, err
@@ -109,7 +110,7 @@ func (f keyFile) Seal(plain, aad []byte) ([]byte, error) {
 }
 
 // Open implements [KeySource].
-func (f keyFile) Open(sealed, aad []byte) ([]byte, error) {
+func (f keyFile) Open(_ context.Context, sealed, aad []byte) ([]byte, error) {
 	a, err := f.aead()
 	if err != nil {
 		return nil, err

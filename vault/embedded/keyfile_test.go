@@ -42,10 +42,10 @@ func TestFileURI(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 			continue
 		}
-		if got := src.(interface{ String() string }).String(); got != embedded.FileURI(path) {
+		if got := src.String(); got != embedded.FileURI(path) {
 			t.Errorf("%s became %s", path, got)
 		}
-		_, err = src.Open(nil, nil)
+		_, err = src.Open(t.Context(), nil, nil)
 		if !errors.Is(err, vault.ErrKeyMissing) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v", path, err)
 		}
@@ -100,17 +100,17 @@ func TestKeyFileSeals(t *testing.T) {
 		t.Fatal(err)
 	}
 	src := source(t, path)
-	sealed, err := src.Seal([]byte("plain"), []byte("aad"))
+	sealed, err := src.Seal(t.Context(), []byte("plain"), []byte("aad"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(sealed) != 12+5+16 {
 		t.Errorf("sealed text has %d bytes", len(sealed))
 	}
-	if plain, err := src.Open(sealed, []byte("aad")); err != nil || string(plain) != "plain" {
+	if plain, err := src.Open(t.Context(), sealed, []byte("aad")); err != nil || string(plain) != "plain" {
 		t.Errorf("%q, %v", plain, err)
 	}
-	if _, err := src.Open(sealed, []byte("other")); !errors.Is(err, vault.ErrKeyWrong) {
+	if _, err := src.Open(t.Context(), sealed, []byte("other")); !errors.Is(err, vault.ErrKeyWrong) {
 		t.Errorf("other associated data: %v", err)
 	}
 }
@@ -121,7 +121,7 @@ func TestBadKeyFiles(t *testing.T) {
 	if err := embedded.CreateKeyFile(good); err != nil {
 		t.Fatal(err)
 	}
-	sealed, err := source(t, good).Seal([]byte("plain"), nil)
+	sealed, err := source(t, good).Seal(t.Context(), []byte("plain"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestBadKeyFiles(t *testing.T) {
 			if err := os.Chmod(path, tc.mode); err != nil {
 				t.Fatal(err)
 			}
-			_, err := source(t, path).Open(sealed, nil)
+			_, err := source(t, path).Open(t.Context(), sealed, nil)
 			if !errors.Is(err, tc.want) {
 				t.Fatalf("got %v, want %v", err, tc.want)
 			}
@@ -182,13 +182,13 @@ func TestBadKeyFiles(t *testing.T) {
 			}
 		})
 	}
-	if _, err := source(t, dir).Open(sealed, nil); err == nil {
+	if _, err := source(t, dir).Open(t.Context(), sealed, nil); err == nil {
 		t.Error("a folder was read as a key")
 	}
 	if err := os.WriteFile(filepath.Join(dir, "big"), make([]byte, 5000), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := source(t, filepath.Join(dir, "big")).Open(sealed, nil); err == nil {
+	if _, err := source(t, filepath.Join(dir, "big")).Open(t.Context(), sealed, nil); err == nil {
 		t.Error("a file of 5,000 bytes was read as a key")
 	}
 }

@@ -3,24 +3,26 @@ package embedded
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/tink-crypto/tink-go/v2/aead"
-	"github.com/tink-crypto/tink-go/v2/keyset"
-	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
-// Keyring is the opened keyset of one vault, safe for concurrent use.
+// Keyring is the opened keyset of one vault, safe for concurrent use. The
+// database may be given a new keyset meanwhile, by [Keyring.BeginRekey] of this
+// process or another: what is read then opens with it, and nothing is sealed any
+// more with a key that is on its way out.
 type Keyring struct {
 	id   string // 32 hex digits
-	aead tink.AEAD
+	held atomic.Pointer[keys]
+
+	mu  sync.Mutex // one look into the source at a time
+	src KeySource
 }
 
 // OpenKeyring opens the keyset of db with src, making one on first use.
@@ -32,109 +34,119 @@ func OpenKeyring(ctx context.Context, db *sqldb.DB, src KeySource) (*Keyring, er
 		return tx.QueryRow("SELECT vault_id, sealed FROM vault_keyring WHERE id = 1").Scan(&id, &sealed)
 	}
 	err := db.View(ctx, load)
-	if !errors.Is(err, sqldb.ErrNoRows) {
-		if err != nil {
+	if errors.Is(err, sqldb.ErrNoRows) {
+		var newID string
+		var newSealed []byte
+		if newID, newSealed, err = newKeyset(ctx, src); err != nil {
 			return nil, err
 		}
-		return openKeyset(src, id, sealed)
+		err = db.Update(ctx, func(tx *sqldb.Tx) error {
+			if err := load(tx); !errors.Is(err, sqldb.ErrNoRows) {
+				return err // another process was first
+			}
+			id, sealed = newID, newSealed
+			_, err := tx.Exec("INSERT INTO vault_keyring (id, vault_id, sealed, created_at) VALUES (1, ?, ?, ?)",
+				id, sealed, sqldb.Micros(time.Now()))
+			return err
+		})
 	}
-	newID, newSealed, err := newKeyset(src)
 	if err != nil {
 		return nil, err
 	}
-	err = db.Update(ctx, func(tx *sqldb.Tx) error {
-		if err := load(tx); !errors.Is(err, sqldb.ErrNoRows) {
-			return err // another process was first
-		}
-		id, sealed = newID, newSealed
-		_, err := tx.Exec("INSERT INTO vault_keyring (id, vault_id, sealed, created_at) VALUES (1, ?, ?, ?)",
-			id, sealed, sqldb.Micros(time.Now()))
-		return err
-	})
+	held, err := openKeyset(ctx, src, id, sealed)
 	if err != nil {
 		return nil, err
 	}
-	return openKeyset(src, id, sealed)
-}
-
-func newKeyset(src KeySource) (id string, sealed []byte, err error) {
-	random := make([]byte, 16)
-	if _, err := rand.Read(random); err != nil {
-		return "", nil, err
-	}
-	id = hex.EncodeToString(random)
-	handle, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
-	if err != nil {
-		return "", nil, fmt.Errorf("making a keyset: %v", err)
-	}
-	s := &sourceAEAD{src: src}
-	var out bytes.Buffer
-	if err := handle.WriteWithAssociatedData(keyset.NewBinaryWriter(&out), s, keysetAAD(id)); err != nil {
-		return "", nil, s.cause(err)
-	}
-	return id, out.Bytes(), nil
-}
-
-func openKeyset(src KeySource, id string, sealed []byte) (*Keyring, error) {
-	s := &sourceAEAD{src: src}
-	handle, err := keyset.ReadWithAssociatedData(keyset.NewBinaryReader(bytes.NewReader(sealed)), s, keysetAAD(id))
-	if err != nil {
-		return nil, s.cause(err)
-	}
-	a, err := aead.New(handle)
-	if err != nil {
-		return nil, fmt.Errorf("%w: keyset: %v", vault.ErrCorrupt, err)
-	}
-	return &Keyring{id: id, aead: a}, nil
-}
-
-// sourceAEAD shows a KeySource to Tink, which flattens errors to text, and
-// keeps the error itself.
-type sourceAEAD struct {
-	src KeySource
-	err error
-}
-
-func (s *sourceAEAD) Encrypt(plain, aad []byte) (out []byte, err error) {
-	out, s.err = s.src.Seal(plain, aad)
-	return out, s.err
-}
-
-func (s *sourceAEAD) Decrypt(sealed, aad []byte) (out []byte, err error) {
-	out, s.err = s.src.Open(sealed, aad)
-	return out, s.err
-}
-
-func (s *sourceAEAD) cause(err error) error {
-	if s.err != nil {
-		return s.err
-	}
-	return fmt.Errorf("%w: keyset: %v", vault.ErrCorrupt, err)
+	k := &Keyring{id: id, src: src}
+	k.held.Store(held)
+	return k, nil
 }
 
 // VaultID names this vault: 32 random hex digits, not secret.
 func (k *Keyring) VaultID() string { return k.id }
 
 // Seal encrypts what another store keeps in the database, such as a signing
-// key. The same purpose opens it.
-func (k *Keyring) Seal(purpose string, plain []byte) ([]byte, error) {
-	return k.aead.Encrypt(plain, k.purposeAAD(purpose))
+// key. The same purpose opens it. It is to be stored in tx, the transaction in
+// which the key is known to be the current one, and to be sealed anew by a
+// [Resealer] of that store.
+func (k *Keyring) Seal(tx *sqldb.Tx, purpose string, plain []byte) ([]byte, error) {
+	return k.seal(tx, plain, k.purposeAAD(purpose))
 }
 
-// Unseal opens what [Keyring.Seal] made. Errors: [vault.ErrCorrupt].
-func (k *Keyring) Unseal(purpose string, sealed []byte) ([]byte, error) {
-	return k.open(sealed, k.purposeAAD(purpose))
+// Unseal opens what [Keyring.Seal] made, as read in tx. Errors:
+// [vault.ErrCorrupt], [vault.ErrKeyWrong] (see [Keyring]).
+func (k *Keyring) Unseal(tx *sqldb.Tx, purpose string, sealed []byte) ([]byte, error) {
+	return k.open(tx, sealed, k.purposeAAD(purpose))
 }
 
-func (k *Keyring) open(sealed, aad []byte) ([]byte, error) {
-	plain, err := k.aead.Decrypt(sealed, aad)
+// open opens what was read in tx with the key that the text itself names.
+func (k *Keyring) open(tx *sqldb.Tx, sealed, aad []byte) ([]byte, error) {
+	held := k.held.Load()
+	if !held.has(sealed) {
+		var err error
+		if held, err = k.current(tx); err != nil {
+			return nil, err
+		}
+	}
+	plain, err := held.aead.Decrypt(sealed, aad)
 	if err != nil { // Tink's text says no more than "decryption failed"
 		return nil, vault.ErrCorrupt
 	}
 	return plain, nil
 }
 
-func keysetAAD(id string) []byte { return []byte("coatcheck.keyset.v1|" + id) }
+// seal encrypts with the newest key of the keyset as tx sees it. The
+// transaction has the database to itself, so that key stays until the commit.
+func (k *Keyring) seal(tx *sqldb.Tx, plain, aad []byte) ([]byte, error) {
+	held, err := k.current(tx)
+	if err != nil {
+		return nil, err
+	}
+	return held.aead.Encrypt(plain, aad)
+}
+
+// keysetInTx is the key, in [sqldb.Tx.Shared], of the sealed keyset as the
+// transaction has it.
+type keysetInTx struct{}
+
+// current returns the keyset that tx sees, opening it when it is not the one held.
+func (k *Keyring) current(tx *sqldb.Tx) (*keys, error) {
+	sealed, known := tx.Shared()[keysetInTx{}].([]byte)
+	if !known {
+		err := tx.QueryRow("SELECT sealed FROM vault_keyring WHERE id = 1").Scan(&sealed)
+		if errors.Is(err, sqldb.ErrNoRows) {
+			return nil, fmt.Errorf("%w: the keyset is gone", vault.ErrCorrupt)
+		}
+		if err != nil {
+			return nil, err
+		}
+		tx.Shared()[keysetInTx{}] = sealed
+	}
+	if held := k.held.Load(); bytes.Equal(held.sealed, sealed) {
+		return held, nil
+	}
+	return k.reopen(sealed)
+}
+
+// reopen opens a keyset that came after this process started. The source bounds
+// how long that takes; it does not ask a person again.
+func (k *Keyring) reopen(sealed []byte) (*keys, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if held := k.held.Load(); bytes.Equal(held.sealed, sealed) {
+		return held, nil // another call was first
+	}
+	held, err := openKeyset(context.Background(), k.src, k.id, sealed)
+	switch {
+	case errors.Is(err, vault.ErrKeyWrong), errors.Is(err, vault.ErrKeyMissing):
+		return nil, fmt.Errorf("%w: the vault was given another key after this process started, and %s does not open it; start the process anew, with the new key source",
+			vault.ErrKeyWrong, k.src)
+	case err != nil:
+		return nil, err
+	}
+	k.held.Store(held)
+	return held, nil
+}
 
 func (k *Keyring) purposeAAD(purpose string) []byte {
 	return []byte("coatcheck.keyring.v1|" + k.id + "|" + purpose)

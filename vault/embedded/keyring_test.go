@@ -127,41 +127,60 @@ func TestKeyringOfAnotherVault(t *testing.T) {
 	}
 }
 
+// seals and unseals are Seal and Unseal in a transaction of their own.
+func (h home) seals(tb testing.TB, k *embedded.Keyring, purpose, plain string) (sealed []byte) {
+	tb.Helper()
+	if err := h.db.Update(tb.Context(), func(tx *sqldb.Tx) (err error) {
+		sealed, err = k.Seal(tx, purpose, []byte(plain))
+		return err
+	}); err != nil {
+		tb.Fatal(err)
+	}
+	return sealed
+}
+
+func (h home) unseals(tb testing.TB, k *embedded.Keyring, purpose string, sealed []byte) (plain []byte, err error) {
+	tb.Helper()
+	err = h.db.View(tb.Context(), func(tx *sqldb.Tx) error {
+		plain, err = k.Unseal(tx, purpose, sealed)
+		return err
+	})
+	return plain, err
+}
+
 func TestKeyringSeals(t *testing.T) {
 	h := newHome(t)
 	k, err := embedded.OpenKeyring(t.Context(), h.db, h.src)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sealed, err := k.Seal("audit key", []byte("plain"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	sealed := h.seals(t, k, "audit key", "plain")
 	again, err := embedded.OpenKeyring(t.Context(), h.db, h.src)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if plain, err := again.Unseal("audit key", sealed); err != nil || !bytes.Equal(plain, []byte("plain")) {
+	if plain, err := h.unseals(t, again, "audit key", sealed); err != nil || !bytes.Equal(plain, []byte("plain")) {
 		t.Errorf("%q, %v", plain, err)
 	}
-	if _, err := again.Unseal("another purpose", sealed); !errors.Is(err, vault.ErrCorrupt) {
+	if _, err := h.unseals(t, again, "another purpose", sealed); !errors.Is(err, vault.ErrCorrupt) {
 		t.Errorf("another purpose: %v", err)
 	}
-	other, err := embedded.OpenKeyring(t.Context(), newHome(t).db, h.src) // the same key file
+	elsewhere := newHome(t)
+	other, err := embedded.OpenKeyring(t.Context(), elsewhere.db, h.src) // the same key file
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := other.Unseal("audit key", sealed); !errors.Is(err, vault.ErrCorrupt) {
+	if _, err := elsewhere.unseals(t, other, "audit key", sealed); !errors.Is(err, vault.ErrCorrupt) {
 		t.Errorf("another vault: %v", err)
 	}
 	for i := range sealed {
 		sealed[i] ^= 1
-		if _, err := k.Unseal("audit key", sealed); !errors.Is(err, vault.ErrCorrupt) {
+		if _, err := h.unseals(t, k, "audit key", sealed); !errors.Is(err, vault.ErrCorrupt) {
 			t.Errorf("byte %d flipped: %v", i, err)
 		}
 		sealed[i] ^= 1
 	}
-	if _, err := k.Unseal("audit key", nil); !errors.Is(err, vault.ErrCorrupt) {
+	if _, err := h.unseals(t, k, "audit key", nil); !errors.Is(err, vault.ErrCorrupt) {
 		t.Errorf("nothing: %v", err)
 	}
 }

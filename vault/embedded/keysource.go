@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"context"
 	"net/url"
 	"path/filepath"
 	"runtime"
@@ -16,8 +17,10 @@ import (
 // Errors of Open: [vault.ErrKeyMissing], [vault.ErrKeyWrong],
 // [vault.ErrLoosePermissions], each with what to do next in its text.
 type KeySource interface {
-	Seal(plain, aad []byte) ([]byte, error)
-	Open(sealed, aad []byte) ([]byte, error)
+	Seal(ctx context.Context, plain, aad []byte) ([]byte, error)
+	Open(ctx context.Context, sealed, aad []byte) ([]byte, error)
+	// String is the URI, in which there is no secret.
+	String() string
 }
 
 // ParseKeySource reads a key source's URI; nothing is opened yet. The one kind

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -51,7 +52,7 @@ func (w view) list(q vault.Query) (vault.Page, error) {
 		if err := scan(&path, &first, &deletedAt, &sealed); err != nil {
 			return err
 		}
-		if last, err = w.keys.openRecord(path, first, deletedAt, sealed); err != nil {
+		if last, err = w.keys.openRecord(w.tx, path, first, deletedAt, sealed); err != nil {
 			return err
 		}
 		page.Items = append(page.Items, last.Metadata)
@@ -80,7 +81,7 @@ func pageSize(limit int) int {
 func prefixRange(prefix string) (low, high string) { return prefix, prefix + "\x7f" }
 
 func (w view) sealCursor(purpose string, last row) (string, error) {
-	sealed, err := w.keys.Seal(purpose, fmt.Appendf(nil, "%d|%s", last.first, last.Path))
+	sealed, err := w.keys.Seal(w.tx, purpose, fmt.Appendf(nil, "%d|%s", last.first, last.Path))
 	return base64.RawURLEncoding.EncodeToString(sealed), err
 }
 
@@ -91,7 +92,10 @@ func (w view) openCursor(purpose, cursor string) (path string, first int, err er
 	var plain []byte
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	if err == nil {
-		plain, err = w.keys.Unseal(purpose, sealed)
+		plain, err = w.keys.Unseal(w.tx, purpose, sealed)
+		if err != nil && !errors.Is(err, vault.ErrCorrupt) {
+			return "", 0, err
+		}
 	}
 	number, path, _ := strings.Cut(string(plain), "|")
 	if err == nil {

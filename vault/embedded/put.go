@@ -87,7 +87,7 @@ func (w view) addVersion(r row, c vault.Change) error {
 		return err
 	}
 	defer clear(h.key[:])
-	sealed, err := w.keys.sealHead(r.Path, r.Version, h)
+	sealed, err := w.keys.sealHead(w.tx, r.Path, r.Version, h)
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (w view) addVersion(r row, c vault.Change) error {
 
 // store writes the record of a new or a live secret.
 func (w view) store(r row, isNew bool) error {
-	sealed, err := w.keys.sealRecord(r)
+	sealed, err := w.keys.sealRecord(w.tx, r)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -34,7 +35,7 @@ type row struct {
 	first int
 }
 
-func (k *Keyring) sealRecord(r row) ([]byte, error) {
+func (k *Keyring) sealRecord(tx *sqldb.Tx, r row) ([]byte, error) {
 	plain, err := json.Marshal(record{
 		Type: r.Type, Tier: r.Tier, Description: r.Description, Tags: r.Tags, To: r.Destinations, Generate: r.Generate,
 		Version: r.Version, Binary: r.Binary, Created: sqldb.Micros(r.CreatedAt), Updated: sqldb.Micros(r.UpdatedAt),
@@ -43,17 +44,17 @@ func (k *Keyring) sealRecord(r row) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return k.aead.Encrypt(plain, k.recordAAD(r.Path, r.first))
+	return k.seal(tx, plain, k.recordAAD(r.Path, r.first))
 }
 
 // openRecord trusts the sealed copy; a clear column that disagrees is damage.
-func (k *Keyring) openRecord(path string, first int, deletedAt int64, sealed []byte) (row, error) {
-	plain, err := k.open(sealed, k.recordAAD(vault.Path(path), first))
-	if err != nil {
-		return row{}, fmt.Errorf("%w: metadata of %q", err, path)
+func (k *Keyring) openRecord(tx *sqldb.Tx, path string, first int, deletedAt int64, sealed []byte) (row, error) {
+	plain, err := k.open(tx, sealed, k.recordAAD(vault.Path(path), first))
+	if err != nil && !errors.Is(err, vault.ErrCorrupt) {
+		return row{}, err
 	}
 	var r record
-	if err := json.Unmarshal(plain, &r); err != nil || r.Deleted != deletedAt || r.Version < first {
+	if err != nil || json.Unmarshal(plain, &r) != nil || r.Deleted != deletedAt || r.Version < first {
 		return row{}, fmt.Errorf("%w: metadata of %q", vault.ErrCorrupt, path)
 	}
 	return row{first: first, Metadata: vault.Metadata{

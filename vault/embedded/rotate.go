@@ -25,7 +25,7 @@ func (w view) retire(r row, until time.Time) error {
 		return err
 	}
 	for i := range changes {
-		sealed, err := w.keys.sealHead(r.Path, changes[i].version, changes[i].head)
+		sealed, err := w.keys.sealHead(w.tx, r.Path, changes[i].version, changes[i].head)
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package embedded
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -21,7 +22,10 @@ type head struct {
 	until   time.Time // zero: readable for good
 }
 
-const headBytes = keyBytes + 8 + 8
+const (
+	headBytes  = keyBytes + 8 + 8
+	headSchema = "coatcheck.head.v1|"
+)
 
 func newHead(created time.Time) (h head, err error) {
 	h.created = created
@@ -29,19 +33,22 @@ func newHead(created time.Time) (h head, err error) {
 	return h, err
 }
 
-func (k *Keyring) sealHead(p vault.Path, version int, h head) ([]byte, error) {
+func (k *Keyring) sealHead(tx *sqldb.Tx, p vault.Path, version int, h head) ([]byte, error) {
 	plain := make([]byte, headBytes)
 	defer clear(plain)
 	copy(plain, h.key[:])
 	if _, err := binary.Encode(plain[keyBytes:], binary.BigEndian, []int64{sqldb.Micros(h.created), sqldb.Micros(h.until)}); err != nil {
 		return nil, err
 	}
-	return k.aead.Encrypt(plain, k.versionAAD("coatcheck.head.v1|", p, version))
+	return k.seal(tx, plain, k.versionAAD(headSchema, p, version))
 }
 
-func (k *Keyring) openHead(p vault.Path, version int, sealed []byte) (h head, err error) {
-	plain, err := k.open(sealed, k.versionAAD("coatcheck.head.v1|", p, version))
-	if err != nil || len(plain) != headBytes {
+func (k *Keyring) openHead(tx *sqldb.Tx, p vault.Path, version int, sealed []byte) (h head, err error) {
+	plain, err := k.open(tx, sealed, k.versionAAD(headSchema, p, version))
+	if err != nil && !errors.Is(err, vault.ErrCorrupt) {
+		return head{}, err
+	}
+	if len(plain) != headBytes {
 		return head{}, damagedVersion(p, version)
 	}
 	defer clear(plain)

@@ -37,7 +37,7 @@ func (w view) load(p vault.Path, query string) (row, error) {
 	if err != nil {
 		return row{}, err
 	}
-	return w.keys.openRecord(string(p), first, deletedAt, sealed)
+	return w.keys.openRecord(w.tx, string(p), first, deletedAt, sealed)
 }
 
 // Describe implements [vault.View].
@@ -70,7 +70,7 @@ func (w view) Get(p vault.Path, version int) (vault.Secret, error) {
 	if err != nil {
 		return vault.Secret{}, err
 	}
-	h, err := w.keys.openHead(p, version, sealed)
+	h, err := w.keys.openHead(w.tx, p, version, sealed)
 	if err != nil {
 		return vault.Secret{}, err
 	}
@@ -123,7 +123,7 @@ func (w view) eachHead(p vault.Path, first, last int, fn func(version int, h hea
 			if err := scan(&version, &sealed); err != nil {
 				return err
 			}
-			h, err := w.keys.openHead(p, version, sealed)
+			h, err := w.keys.openHead(w.tx, p, version, sealed)
 			if err != nil {
 				return err
 			}
