@@ -31,6 +31,7 @@ var layers = [][]string{
 	{"policy/redeem"},
 	{"policy/broker"},
 	{"tools"},
+	{"transport/socket"},
 	{"transport/mcp/envelope", "transport/mcp/lines"},
 	{"transport/mcp"},
 	{"transport/httpd"},
