@@ -21,6 +21,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/transport/connect"
 	"github.com/coatcheck-dev/coatcheck/transport/connect/jsonc"
 	"github.com/coatcheck-dev/coatcheck/transport/httpd"
+	"github.com/coatcheck-dev/coatcheck/transport/socket"
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
 
@@ -90,6 +91,9 @@ var exitTable = []struct {
 	{syscall.ENOSPC, exitStorage, "Free some room and try again."},
 	{fs.ErrPermission, exitStorage, "Check who may read and write in the home."},
 	{httpd.ErrInsecureListen, exitUsage, "Set tls_cert and tls_key in config.yaml, or give --insecure-listen where something in front ends TLS."},
+	{socket.ErrUnsupported, exitUsage, "Use TCP with TLS: tls_cert and tls_key in config.yaml."},
+	{socket.ErrInUse, exitConflict, "Stop the desk that is there, or choose another path."},
+	{socket.ErrImpostor, exitKey, "No key was sent. Find out who put the socket there."},
 	{connect.ErrUnknownClient, exitUsage, ""},
 	{connect.ErrPasses, exitUsage, ""},
 	{connect.ErrChanged, exitConflict, "Nothing was changed. Try again."},

@@ -46,8 +46,15 @@ func (a *app) home() (home, error) {
 // defaultConfig is what init writes; every value in it is the default.
 const defaultConfig = `# coatcheck serve reads this file; each line shows the default.
 
-# Where to listen. An address beyond loopback needs TLS, or --insecure-listen.
+# Where to listen. An address beyond loopback needs TLS, or --insecure-listen;
+# none leaves TCP out and serves the socket alone.
 listen: 127.0.0.1:7420
+
+# A unix socket for agents of other users of this machine, such as
+# /run/coatcheck/desk.sock, and who may connect to it, by user name or uid,
+# besides the user that serves. Each still needs its key.
+socket: ""
+socket_users: []
 
 # TLS: files with the certificate chain and its key, in PEM form; a relative
 # path starts in this folder. Names that clients use go into allow_hosts.
@@ -68,6 +75,8 @@ type config struct {
 	TLSKey       string   `yaml:"tls_key"`
 	AllowHosts   []string `yaml:"allow_hosts"`
 	AllowOrigins []string `yaml:"allow_origins"`
+	Socket       string   `yaml:"socket"`
+	SocketUsers  []string `yaml:"socket_users"`
 }
 
 // readConfig reads config.yaml strictly; a missing file means the defaults.
@@ -128,10 +137,10 @@ func configSyntax(file string, err error) error {
 	if !errors.As(err, &known) || known.GetToken() == nil {
 		return codedError{fmt.Errorf("%s: %w", file, err), exitPolicy, ""}
 	}
-	wrong := &policy.SyntaxError{File: file, Msg: known.GetMessage(), Hint: "known fields are listen, allow_hosts and allow_origins, and for TLS tls_cert and tls_key"}
+	wrong := &policy.SyntaxError{File: file, Msg: known.GetMessage(), Hint: "known fields are listen, socket, socket_users, allow_hosts and allow_origins, and for TLS tls_cert and tls_key"}
 	wrong.Line, wrong.Column = known.GetToken().Position.Line, known.GetToken().Position.Column
 	if _, ok := errors.AsType[*yaml.TypeError](err); ok { // its text speaks of Go
-		wrong.Msg, wrong.Hint = "the value does not fit its field", "listen is text, as are tls_cert and tls_key; allow_hosts and allow_origins are lists of text"
+		wrong.Msg, wrong.Hint = "the value does not fit its field", "listen is text, as are socket, tls_cert and tls_key; socket_users, allow_hosts and allow_origins are lists of text"
 	}
 	return wrong
 }

@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -35,10 +37,11 @@ func serversOf(ts *testscript.TestScript) map[string]*scriptServer {
 	return ts.Value(scriptServers{}).(map[string]*scriptServer)
 }
 
-var serverAddress = regexp.MustCompile(`http://(127\.0\.0\.1:\d+)`)
+var serverAddress = regexp.MustCompile(`https?://(127\.0\.0\.1:\d+)|unix://(\S+),`)
 
 // serving NAME [ARG…] starts coatcheck serve and waits until it says where it
-// listens, which is then in the variable NAME as HOST:PORT.
+// listens, which is then in the variable NAME as HOST:PORT, or as the path of its
+// socket when it listens on nothing else.
 func scriptServe(ts *testscript.TestScript, args []string) {
 	program, err := exec.LookPath("coatcheck")
 	ts.Check(err)
@@ -74,7 +77,7 @@ func (s *scriptServer) follow(stderr io.Reader, where chan<- string) {
 		line, err := lines.ReadString('\n')
 		if m := serverAddress.FindStringSubmatch(line); m != nil && !told {
 			told = true
-			where <- m[1]
+			where <- m[1] + m[2]
 		}
 		if err != nil {
 			_ = s.cmd.Wait()
@@ -92,6 +95,12 @@ func scriptStop(ts *testscript.TestScript, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".log"), s.said.Bytes(), 0o600))
 	if got := strconv.Itoa(s.cmd.ProcessState.ExitCode()); got != args[1] {
 		ts.Fatalf("ended with %s, want %s:\n%s", got, args[1], s.said.String())
+	}
+	if path := ts.Getenv(args[0]); strings.HasPrefix(path, "/") {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			ts.Fatalf("the socket is still there: %v", err)
+		}
+		return
 	}
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", ts.Getenv(args[0]))
 	if err != nil {

@@ -153,6 +153,11 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 				ts.Fatalf("changed; it was\n%sand is\n%s", was, is)
 			}
 		},
+		// expand FROM TO: make a file of mode 0600 like FROM, its ${NAMES} replaced.
+		"expand": func(ts *testscript.TestScript, args []string) {
+			text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
+			ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
+		},
 		"serving":   scriptServe,
 		"terminate": scriptStop,
 		"status":    scriptStatus,

@@ -23,7 +23,8 @@ func (a *app) serveCommand() *cobra.Command {
 		Long: "Listens (by default on 127.0.0.1:7420) and serves MCP to agents with a key from 'coatcheck agent\n" +
 			"add': Streamable HTTP at /mcp, and for older clients SSE at /sse (with /messages). On SIGINT and\n" +
 			"SIGTERM it answers the calls under way and ends. Beyond loopback it needs TLS: tls_cert and\n" +
-			"tls_key in config.yaml.",
+			"tls_key in config.yaml. With socket and socket_users there it also serves agents of other users\n" +
+			"of this machine, who then cannot read the home; see examples/deploy.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			h, err := a.ready(true)
@@ -45,7 +46,7 @@ func (a *app) serveCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&insecure, "insecure-listen", false, "listen beyond loopback without TLS: something in front must end it")
-	cmd.Flags().StringVar(&listen, "listen", "", "address and port, port 0 for any free one (default from config.yaml: 127.0.0.1:7420)")
+	cmd.Flags().StringVar(&listen, "listen", "", "address and port, port 0 for any free one, or none (default from config.yaml: 127.0.0.1:7420)")
 	return cmd
 }
 
@@ -108,10 +109,15 @@ func (d *desk) server() *mcp.Server {
 
 // serve listens until ctx ends, and then lets calls in flight finish.
 func (a *app) serve(ctx context.Context, d *desk, c config, insecure bool) error {
+	users, err := uidsOf(c.SocketUsers)
+	if err != nil {
+		return codedError{err, exitPolicy, "Check socket_users in " + d.home.config() + "."}
+	}
 	offered := d.server()
 	caller := func(r *http.Request) (identity.Principal, bool) { return httpd.PrincipalFrom(r.Context()) }
 	server, err := httpd.New(httpd.Config{ //nolint:contextcheck // binding a port does not wait
 		Listen: c.Listen, CertFile: c.TLSCert, KeyFile: c.TLSKey, InsecureListen: insecure,
+		Socket: c.Socket, SocketUsers: users, Private: a.private(d.home),
 		AllowHosts: c.AllowHosts, AllowOrigins: c.AllowOrigins, Version: versionText(), Log: d.log,
 		Authenticate: func(ctx context.Context, key string) (who identity.Principal, err error) {
 			err = d.db.View(ctx, func(tx *sqldb.Tx) error {
@@ -128,8 +134,16 @@ func (a *app) serve(ctx context.Context, d *desk, c config, insecure bool) error
 		return codedError{err, exitPolicy, "Check --listen and " + d.home.config() + "."}
 	}
 	if err != nil {
-		return err
+		return socketFault(c.Socket, err)
 	}
-	a.note("Home %s\nMCP at %[2]s/mcp (Streamable HTTP) and %[2]s/sse, with a key from: coatcheck agent add NAME\nA client on this machine needs no server: coatcheck connect", d.home, server.URL())
+	a.note("Home %s", d.home)
+	if url := server.URL(); url != "" {
+		a.note("MCP at %[1]s/mcp (Streamable HTTP) and %[1]s/sse, with a key from: coatcheck agent add NAME", url)
+	}
+	if c.Socket != "" {
+		a.note("MCP for users of this machine: coatcheck mcp --server unix://%s, with such a key too", c.Socket)
+	} else {
+		a.note("A client on this machine needs no server: coatcheck connect")
+	}
 	return server.Serve(ctx)
 }

@@ -14,6 +14,9 @@ import (
 // DefaultListen is where a desk listens when nothing else is said.
 const DefaultListen = "127.0.0.1:7420"
 
+// NoListen as Config.Listen leaves TCP out.
+const NoListen = "none"
+
 // ErrInsecureListen refuses an address beyond loopback without TLS. Next step:
 // give a certificate and key, or set [Config.InsecureListen] where something in
 // front ends TLS.
@@ -29,8 +32,21 @@ type Authenticate func(ctx context.Context, key string) (identity.Principal, err
 type Config struct {
 	// Listen is ADDRESS:PORT; empty means [DefaultListen]. ADDRESS is an IP
 	// address or localhost (127.0.0.1); left out, it means 127.0.0.1 too. Port 0
-	// takes a free one: ask [Server.Addr].
+	// takes a free one: ask [Server.Addr]. [NoListen] leaves TCP out; then there
+	// must be a Socket.
 	Listen string
+
+	// Socket is the absolute path of a unix socket to serve as well; empty: none.
+	// See package socket for who may connect, and how the file is made and removed.
+	Socket string
+
+	// SocketUsers are the uids that may connect to Socket, beside the own one.
+	SocketUsers []uint32
+
+	// Private are the folders and files that nobody but this server's user may
+	// open. /healthz names them, over Socket only, so that the user of a client can
+	// see for itself that it cannot.
+	Private []string
 
 	// AllowHosts names further values of Host: a name or address, exact, ASCII
 	// case ignored. With a port, that port only; without one, both no port and

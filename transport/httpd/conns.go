@@ -31,12 +31,14 @@ type conn struct {
 	of    *connections
 	place *list.Element // in of.waiting; nil while busy or closed
 	done  bool
+	local bool // came over the unix socket
 }
 
 // listener counts what it accepts.
 type listener struct {
 	net.Listener
 	conns *connections
+	local bool // the unix socket
 }
 
 // Accept implements [net.Listener].
@@ -45,11 +47,11 @@ func (l *listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.conns.add(c), nil
+	return l.conns.add(c, l.local), nil
 }
 
-func (cs *connections) add(raw net.Conn) *conn {
-	c := &conn{Conn: raw, of: cs}
+func (cs *connections) add(raw net.Conn, local bool) *conn {
+	c := &conn{Conn: raw, of: cs, local: local}
 	cs.mu.Lock()
 	var evicted *conn
 	if cs.open >= cs.max {

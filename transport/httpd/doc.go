@@ -44,6 +44,13 @@
 //   - Sec-Fetch-Site, when there is one, must be same-origin or none, unless
 //     Origin was allowed.
 //
+// # The unix socket
+//
+// Config.Socket serves the same routes to users of this machine that the system
+// itself vouches for (package socket); the credential is asked for all the same.
+// Over it Host is localhost and nothing else, no Origin is ever allowed, and
+// /healthz also says which files no client should be able to open.
+//
 // # Answers
 //
 // Refusals are {"error":{"code","message"}}, application/json, one fixed text

@@ -11,6 +11,7 @@ import (
 // guard holds what Host and Origin may be.
 type guard struct {
 	port    string              // that was bound, decimal
+	exact   bool                // Host is one of hosts and nothing else
 	bare    bool                // the bound port is the scheme's own, so Host may leave it out
 	hosts   map[string]struct{} // lower case, as they may stand in Host
 	origins map[string]struct{} // lower case, as they may stand in Origin
@@ -77,6 +78,9 @@ func (g *guard) hostOK(host string) bool {
 	host = asciiLower(host)
 	if _, ok := g.hosts[host]; ok {
 		return true
+	}
+	if g.exact {
+		return false
 	}
 	name, hasPort := strings.CutSuffix(host, ":"+g.port)
 	return (hasPort || g.bare) && isLoopbackName(name)

@@ -37,7 +37,7 @@ func (s *Server) serve(raw http.ResponseWriter, r *http.Request) {
 
 // answer guards and routes.
 func (s *Server) answer(w *writer, r *http.Request) *refusal {
-	origin, no := s.guard.check(r)
+	origin, no := s.guardOf(r).check(r)
 	if no != nil {
 		return no
 	}
@@ -67,9 +67,13 @@ func (s *Server) serveHealth(w *writer, r *http.Request) *refusal {
 		w.Header().Set("Allow", "GET, HEAD")
 		return &badMethod
 	}
+	text := s.health
+	if viaSocket(r) {
+		text = s.localHealth
+	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(s.health)))
-	_, _ = w.Write(s.health)
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	_, _ = w.Write(text)
 	return nil
 }
 

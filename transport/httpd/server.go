@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/coatcheck-dev/coatcheck/transport/socket"
 )
 
 // Server is a bound and guarded HTTP server. Make it with [New], then call
@@ -16,15 +18,18 @@ import (
 type Server struct {
 	limits       Limits
 	guard        *guard
+	localGuard   *guard // for what comes over the unix socket
 	conns        *connections
 	quota        *quota // of requests
 	streams      *quota
 	authenticate Authenticate
 	mcp, sse     http.Handler
 	health       []byte
+	localHealth  []byte
 	log          *slog.Logger
 	secure       bool
-	ln           net.Listener
+	ln           net.Listener     // nil: no TCP
+	socket       *socket.Listener // nil: no unix socket
 	http         *http.Server
 	active       active
 	stopping     chan struct{}      // closed when the server stops
@@ -49,11 +54,8 @@ func New(cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	s.conns, s.quota, s.streams = newConnections(s.limits.Connections), newQuota(s.limits.PerPrincipal), newQuota(s.limits.Streams)
-	if s.ln, s.secure, err = listen(cfg, s.conns); err != nil {
-		return nil, err
-	}
-	if s.guard, err = newGuard(strconv.Itoa(s.port()), s.secure, cfg.AllowHosts, cfg.AllowOrigins); err != nil {
-		return nil, errors.Join(err, s.ln.Close())
+	if err := s.bind(cfg); err != nil {
+		return nil, errors.Join(err, s.unbind())
 	}
 	calls, endCalls := context.WithCancel(context.Background())
 	s.endCalls = endCalls
@@ -78,13 +80,49 @@ func (s *Server) newHTTP(calls context.Context) *http.Server {
 	}
 }
 
-// Addr is the address that was bound, with its real port.
-func (s *Server) Addr() net.Addr { return s.ln.Addr() }
+// bind takes the addresses that the configuration names.
+func (s *Server) bind(cfg Config) (err error) {
+	if cfg.Listen == NoListen && cfg.Socket == "" {
+		return errors.New("there is nothing to listen on: neither an address nor a socket")
+	}
+	if cfg.Listen != NoListen {
+		if s.ln, s.secure, err = listen(cfg, s.conns); err != nil {
+			return err
+		}
+	}
+	if s.guard, err = newGuard(strconv.Itoa(s.port()), s.secure, cfg.AllowHosts, cfg.AllowOrigins); err != nil {
+		return err
+	}
+	return s.bindSocket(cfg)
+}
+
+// unbind frees the addresses.
+func (s *Server) unbind() (err error) {
+	if s.ln != nil {
+		err = s.ln.Close()
+	}
+	if s.socket != nil {
+		err = errors.Join(err, s.socket.Close())
+	}
+	return err
+}
+
+// Addr is the address that was bound, with its real port; that of the unix
+// socket when TCP is left out.
+func (s *Server) Addr() net.Addr {
+	if s.ln == nil {
+		return s.socket.Addr()
+	}
+	return s.ln.Addr()
+}
 
 // URL is where a client of this machine finds the server, without a path:
 // http://127.0.0.1:7420. A server that listens everywhere is shown at
-// 127.0.0.1.
+// 127.0.0.1. Empty when TCP is left out.
 func (s *Server) URL() string {
+	if s.ln == nil {
+		return ""
+	}
 	scheme, host := "http", "127.0.0.1"
 	if s.secure {
 		scheme = "https"
@@ -96,16 +134,19 @@ func (s *Server) URL() string {
 }
 
 func (s *Server) port() int {
+	if s.ln == nil {
+		return 0
+	}
 	if at, ok := s.ln.Addr().(*net.TCPAddr); ok {
 		return at.Port
 	}
 	return 0
 }
 
-// Close frees the address of a server that was never served.
+// Close frees the addresses of a server that was never served.
 func (s *Server) Close() error {
 	s.endCalls()
-	return s.ln.Close()
+	return s.unbind()
 }
 
 // Serve answers requests until ctx ends. Then it takes no more, ends or tells
@@ -115,12 +156,15 @@ func (s *Server) Close() error {
 // socket broke.
 func (s *Server) Serve(ctx context.Context) error {
 	defer s.endCalls()
-	s.log.LogAttrs(ctx, slog.LevelInfo, "listening", slog.String("addr", s.Addr().String()), slog.Bool("tls", s.secure))
-	served := make(chan error, 1)
-	go func() { served <- s.http.Serve(s.ln) }()
+	listeners := s.listeners()
+	served := make(chan error, len(listeners))
+	for _, ln := range listeners {
+		s.log.LogAttrs(ctx, slog.LevelInfo, "listening", slog.String("addr", ln.Addr().String()), slog.Bool("tls", s.secure && ln == s.ln))
+		go func() { served <- s.http.Serve(ln) }()
+	}
 	select {
 	case err := <-served:
-		return errors.Join(err, s.http.Close())
+		return errors.Join(err, s.http.Close(), ended(served, len(listeners)-1))
 	case <-ctx.Done():
 	}
 	close(s.stopping)
@@ -134,13 +178,22 @@ func (s *Server) Serve(ctx context.Context) error {
 		s.endCalls()
 		err = s.http.Close()
 	}
-	if e := <-served; !errors.Is(e, http.ErrServerClosed) {
-		err = errors.Join(err, e)
-	}
+	err = errors.Join(err, ended(served, len(listeners)))
 	select {
 	case <-s.active.stop():
 	case <-time.After(s.limits.Drain):
 		s.log.LogAttrs(ctx, slog.LevelError, "handlers ignore the end", slog.Int("calls", s.active.count()))
+	}
+	return err
+}
+
+// ended waits for n listeners to have ended and returns what they ended with,
+// unless that was the end of the server.
+func ended(served <-chan error, n int) (err error) {
+	for range n {
+		if e := <-served; !errors.Is(e, http.ErrServerClosed) {
+			err = errors.Join(err, e)
+		}
 	}
 	return err
 }
