@@ -167,6 +167,15 @@ func (a *args) integer(low, high int) int {
 	return n
 }
 
+// boolean reads true or false.
+func (a *args) boolean() bool {
+	b, ok := a.value().(bool)
+	if !ok {
+		a.breaks("must be true or false")
+	}
+	return b
+}
+
 // pair is one member of an object of strings.
 type pair struct{ name, value string }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy/redeem"
 	"github.com/coatcheck-dev/coatcheck/tools"
 	"github.com/coatcheck-dev/coatcheck/vault"
+	"github.com/coatcheck-dev/coatcheck/vault/secret"
 )
 
 // TestWhatTheBrokerIsAsked follows good arguments to the broker.
@@ -31,6 +32,10 @@ func TestWhatTheBrokerIsAsked(t *testing.T) {
 		"list, below":    {"list_secrets", `{"namespace":"a/b"}`, broker.ListRequest{Prefix: "a/b/"}},
 		"list, slash":    {"list_secrets", `{"namespace":"a/b/"}`, broker.ListRequest{Prefix: "a/b/"}},
 		"rotate":         {"rotate_secret", `{"path":"a","grace_seconds":60}`, broker.RotateRequest{Path: "a", Grace: time.Minute}},
+		"set":            {"set_secret", `{"path":"a","value":" \n\u00e9 "}`, setRequest("a", " \né ")},
+		"set, no value":  {"set_secret", `{"namespace":"a","key":"b"}`, broker.SetRequest{Path: "a/b"}},
+		"delete":         {"delete_secret", `{"path":"a"}`, []any{vault.Path("a"), false}},
+		"delete, gone":   {"delete_secret", `{"path":"a","permanent":true}`, []any{vault.Path("a"), true}},
 		"explain":        {"explain_access", `{"path":"a"}`, broker.ExplainRequest{Path: "a", Right: policy.Use}},
 		"explain, url":   {"explain_access", `{"path":"a","action":"use","url":"https://x.example","method":"PUT"}`, broker.ExplainRequest{Path: "a", Right: policy.Use, URL: "https://x.example", Method: "PUT"}},
 		"http": {
@@ -48,7 +53,12 @@ func TestWhatTheBrokerIsAsked(t *testing.T) {
 			if res := call(t, b, test.tool, test.args); res.Failure != nil {
 				t.Fatal(res.Failure)
 			}
-			if !reflect.DeepEqual(b.asked, test.want) {
+			if got, ok := b.asked.(broker.SetRequest); ok { // functions are never equal
+				want := test.want.(broker.SetRequest)
+				if got.Path != want.Path || got.Value.Given() != want.Value.Given() || !got.Value.Equal(want.Value) {
+					t.Errorf("asked %+v\nwant  %+v", got, want)
+				}
+			} else if !reflect.DeepEqual(b.asked, test.want) {
 				t.Errorf("asked %+v\nwant  %+v", b.asked, test.want)
 			}
 			if b.who != agent {
@@ -56,6 +66,12 @@ func TestWhatTheBrokerIsAsked(t *testing.T) {
 			}
 		})
 	}
+}
+
+const peoplesPart = "This tool stores a value and nothing else; where a secret may go and what it is say people."
+
+func setRequest(p vault.Path, value string) broker.SetRequest {
+	return broker.SetRequest{Path: p, Value: secret.New([]byte(value))}
 }
 
 // TestBadArguments holds the message for each broken rule. None repeats what
@@ -110,6 +126,19 @@ func TestBadArguments(t *testing.T) {
 		"long name":        {"http_request", `{"url":"canary","query":{"` + strings.Repeat("canary", 50) + `":"a"}}`, "Argument query has a name longer than 256 bytes."},
 		"cut in headers":   {"http_request", `{"url":"canary","headers":{"canary":"a"`, "The arguments are not valid JSON."},
 		"grace":            {"rotate_secret", `{"path":"a","grace_seconds":-1}`, "Argument grace_seconds must be 0 to 2592000."},
+		"value, empty":     {"set_secret", `{"path":"a","value":""}`, "Argument value is empty; leave it out to be told how a human enters it."},
+		"value, number":    {"set_secret", `{"path":"a","value":5}`, "Argument value must be a string."},
+		"value, null":      {"set_secret", `{"path":"a","value":null}`, "Argument value must be a string."},
+		"value, NUL":       {"set_secret", `{"path":"a","value":"canary\u0000"}`, "Argument value has a NUL character in it."},
+		"value, long":      {"set_secret", `{"path":"a","value":"` + strings.Repeat("canary", 1<<18) + `"}`, "Argument value is longer than 1048576 bytes."},
+		"value, half pair": {"set_secret", `{"path":"a","value":"canary\ud800"}`, "Argument value has a character that stands for lost text (U+FFFD), so it is not what was meant."},
+		"value twice":      {"set_secret", `{"path":"a","value":"canary","value":"canary"}`, "An argument is given twice."},
+		"set, destination": {"set_secret", `{"path":"a","value":"canary","destinations":["canary"]}`, peoplesPart},
+		"set, tier":        {"set_secret", `{"path":"a","value":"canary","tier":"standard"}`, peoplesPart},
+		"set, type":        {"set_secret", `{"path":"a","secret_type":"canary"}`, peoplesPart},
+		"set, nowhere":     {"set_secret", `{"value":"canary"}`, "Argument path is missing; give path, or namespace and key."},
+		"permanent":        {"delete_secret", `{"path":"a","permanent":"canary"}`, "Argument permanent must be true or false."},
+		"permanent, null":  {"delete_secret", `{"path":"a","permanent":null}`, "Argument permanent must be true or false."},
 		"action":           {"explain_access", `{"path":"a","action":"canary"}`, "Argument action must be one of list, use, reveal, set, rotate, delete, token."},
 		"url of list":      {"explain_access", `{"path":"a","action":"list","url":"canary"}`, "Argument url is for action use only."},
 		"method alone":     {"explain_access", `{"path":"a","method":"GET"}`, "Argument method stands without url."},
@@ -160,7 +189,7 @@ func TestNearest(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		`{"path":"a/b"}`, `{"namespace":"a","key":"b","as":"redacted"}`, `{"url":"https://x","headers":{"a":"b"}}`, `{"limit":5}`,
-		`{"path":"a","grace_seconds":5}`, `{"path":`, `[]`, `null`, ``, `{"a":{"b":[{}]}}`, `{"path":"\ud800"}`, `{"uses":1e3}`,
+		`{"path":"a","grace_seconds":5}`, `{"path":"a","value":"b"}`, `{"path":"a","permanent":true}`, `{"path":`, `[]`, `null`, ``, `{"a":{"b":[{}]}}`, `{"path":"\ud800"}`, `{"uses":1e3}`,
 	} {
 		f.Add(seed)
 	}

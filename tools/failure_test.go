@@ -48,7 +48,8 @@ func TestFailures(t *testing.T) {
 	}
 	calls := map[string]string{
 		"explain_access": `{"path":"a"}`, "get_secret": `{"path":"a"}`, "http_request": `{"url":"https://x.example"}`,
-		"list_secrets": `{}`, "rotate_secret": `{"path":"a"}`,
+		"list_secrets": `{}`, "rotate_secret": `{"path":"a"}`, "set_secret": `{"path":"a","value":"canary"}`,
+		"delete_secret": `{"path":"a"}`,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -30,6 +30,8 @@ type fakeBroker struct {
 	http  broker.Answer
 	said  broker.Explanation
 
+	stored broker.Stored
+
 	who   identity.Principal
 	asked any
 }
@@ -67,6 +69,20 @@ func (f *fakeBroker) Rotate(_ context.Context, who identity.Principal, r broker.
 	return broker.Rotated{Metadata: f.meta, OldVersion: f.meta.Version - 1, OldReadableUntil: noon}, f.err
 }
 
+func (f *fakeBroker) Set(_ context.Context, who identity.Principal, r broker.SetRequest) (broker.Stored, error) {
+	f.who, f.asked = who, r
+	return f.stored, f.err
+}
+
+func (f *fakeBroker) Delete(_ context.Context, who identity.Principal, p vault.Path, permanent bool) (broker.Deleted, error) {
+	f.who, f.asked = who, []any{p, permanent}
+	out := broker.Deleted{Path: p, Permanent: permanent}
+	if !permanent {
+		out.RestorableUntil = noon
+	}
+	return out, f.err
+}
+
 func (f *fakeBroker) Explain(_ context.Context, who identity.Principal, r broker.ExplainRequest) (broker.Explanation, error) {
 	f.who, f.asked = who, r
 	return f.said, f.err
@@ -93,6 +109,7 @@ func fake(t *testing.T) *fakeBroker {
 			Status: 200, Headers: []redeem.Field{{Name: "Content-Type", Value: "text/plain"}, {Name: "Via", Value: "a"}, {Name: "Via", Value: "b"}},
 			Body: []byte("hello <b> [secret production/openai/api-key]"), Masked: 1,
 		},
+		stored: broker.Stored{Done: true, Shown: true, Created: true, Metadata: meta, Next: "Go on."},
 		said: broker.Explanation{
 			Allowed: true, Rule: "inference", Reason: "Allowed by rule inference.", Destinations: meta.Destinations,
 			Considered: []policy.RuleVerdict{{Rule: "inference", Why: "holds"}},

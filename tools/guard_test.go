@@ -13,6 +13,7 @@ import (
 
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
 	"github.com/coatcheck-dev/coatcheck/tools"
+	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/secret"
 )
 
@@ -23,11 +24,13 @@ func TestEveryTool(t *testing.T) {
 		t.Error("the tools are not in the order of their names")
 	}
 	hints := map[string]tools.Hints{
+		"delete_secret":  {Destructive: true, Idempotent: true},
 		"explain_access": {ReadOnly: true, Idempotent: true},
 		"get_secret":     {},
 		"http_request":   {Destructive: true, OpenWorld: true},
 		"list_secrets":   {ReadOnly: true, Idempotent: true},
 		"rotate_secret":  {Destructive: true},
+		"set_secret":     {Destructive: true},
 	}
 	for _, tool := range all {
 		t.Run(tool.Name, func(t *testing.T) {
@@ -143,6 +146,8 @@ func TestResults(t *testing.T) {
 	bare.http = broker.Answer{Status: 204, Withheld: "too plain"}
 	bare.said = broker.Explanation{Code: "policy_denied", Reason: "No rule allows it.", Next: "Ask the owner."}
 	bare.pin = 2
+	bare.stored = broker.Stored{Metadata: vault.Metadata{Path: "a/b"}, Next: "Ask the owner."}
+	binary.stored = broker.Stored{Shown: true, Metadata: binary.meta, Next: "Ask the owner."}
 	for name, b := range map[string]*fakeBroker{"full": fake(t), "binary": binary, "bare": bare} {
 		for _, c := range []struct{ tool, args string }{
 			{"explain_access", `{"path":"a/b","action":"reveal"}`},
@@ -156,6 +161,10 @@ func TestResults(t *testing.T) {
 			{"list_secrets", ``},
 			{"list_secrets", `null`},
 			{"rotate_secret", `{"path":"a/b"}`},
+			{"set_secret", `{"path":"a/b","value":"x"}`},
+			{"set_secret", `{"namespace":"a","key":"b"}`},
+			{"delete_secret", `{"path":"a/b"}`},
+			{"delete_secret", `{"path":"a/b","permanent":true}`},
 		} {
 			t.Run(name+" "+c.tool+c.args, func(t *testing.T) {
 				res := call(t, b, c.tool, c.args)
@@ -191,6 +200,7 @@ func TestResults(t *testing.T) {
 func TestInputSchemasSayWhatIsChecked(t *testing.T) {
 	needed := map[string]string{
 		"explain_access": `"path":"a/b"`, "get_secret": `"path":"a/b"`, "rotate_secret": `"path":"a/b"`,
+		"set_secret": `"path":"a/b"`, "delete_secret": `"path":"a/b"`,
 		"http_request": `"url":"https://x.example/"`, "list_secrets": `"limit":5`,
 	}
 	long := func(n int) string { return `"` + strings.Repeat("x", n) + `"` }
@@ -214,7 +224,7 @@ func TestInputSchemasSayWhatIsChecked(t *testing.T) {
 		for name := range properties(t, tool.Input) {
 			t.Run(tool.Name+"."+name, func(t *testing.T) {
 				values := values
-				if name == "body" {
+				if name == "body" || name == "value" {
 					values = append(slices.Clip(values), long(1<<20), long(1<<20+1))
 				}
 				for _, value := range values {

@@ -18,6 +18,8 @@ type Broker interface {
 	Reveal(ctx context.Context, who identity.Principal, p vault.Path, version int) (vault.Secret, error)
 	HTTP(ctx context.Context, who identity.Principal, call redeem.Call) (broker.Answer, error)
 	Rotate(ctx context.Context, who identity.Principal, r broker.RotateRequest) (broker.Rotated, error)
+	Set(ctx context.Context, who identity.Principal, r broker.SetRequest) (broker.Stored, error)
+	Delete(ctx context.Context, who identity.Principal, p vault.Path, permanent bool) (broker.Deleted, error)
 	Explain(ctx context.Context, who identity.Principal, r broker.ExplainRequest) (broker.Explanation, error)
 }
 
@@ -59,11 +61,13 @@ type Result struct {
 // All returns the tools over b in the order of their names.
 func All(b Broker) []Tool {
 	return []Tool{
+		deleteSecret(b),
 		explainAccess(b),
 		getSecret(b),
 		httpRequest(b),
 		listSecrets(b),
 		rotateSecret(b),
+		setSecret(b),
 	}
 }
 

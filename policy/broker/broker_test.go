@@ -433,10 +433,19 @@ func TestSpendingChecksAgainstNow(t *testing.T) {
 		}, "destination_refused", nil},
 		{"deleted", func(t *testing.T, f *fixture, _ string) {
 			t.Helper()
-			if err := f.Delete(t.Context(), owner, "a/b", false); err != nil {
+			if _, err := f.Delete(t.Context(), owner, "a/b", false); err != nil {
 				t.Fatal(err)
 			}
-		}, "", vault.ErrNotFound},
+		}, "", handle.ErrRevoked},
+		{"deleted and restored", func(t *testing.T, f *fixture, _ string) {
+			t.Helper()
+			if _, err := f.Delete(t.Context(), owner, "a/b", false); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := f.Restore(t.Context(), owner, "a/b"); err != nil {
+				t.Fatal(err)
+			}
+		}, "", handle.ErrRevoked},
 		{"secret expired", func(t *testing.T, f *fixture, _ string) {
 			t.Helper()
 			at := f.now().Add(time.Minute)

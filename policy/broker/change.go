@@ -12,41 +12,19 @@ import (
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
-// Put creates or changes a secret, for the owner. Errors: those of
-// [vault.Vault.Put], *[Denied].
-func (b *Broker) Put(ctx context.Context, who identity.Principal, p vault.Path, c vault.Change) (vault.Metadata, error) {
-	var meta vault.Metadata
-	err := b.owned(ctx, who, "secret.updated", p, func(v vault.View) (string, int, error) {
-		var err error
-		meta, err = v.Put(p, c)
-		if err == nil && meta.Version == 1 && meta.CreatedAt.Equal(meta.UpdatedAt) {
-			return "secret.created", meta.Version, nil
-		}
-		return "", meta.Version, err
-	})
-	return meta, err
-}
-
-// Delete moves a secret to the trash, or with permanent destroys it, for the
-// owner. Errors: [vault.ErrNotFound], *[Denied].
-func (b *Broker) Delete(ctx context.Context, who identity.Principal, p vault.Path, permanent bool) error {
-	event := "secret.deleted"
-	if permanent {
-		event = "secret.purged"
-	}
-	return b.owned(ctx, who, event, p, func(v vault.View) (string, int, error) {
-		return "", 0, v.Delete(p, permanent)
-	})
-}
-
 // Restore brings a secret back from the trash, for the owner. Errors:
 // [vault.ErrNotFound], [vault.ErrExists], [vault.ErrPathConflict], *[Denied].
 func (b *Broker) Restore(ctx context.Context, who identity.Principal, p vault.Path) (vault.Metadata, error) {
 	var meta vault.Metadata
-	err := b.owned(ctx, who, "secret.restored", p, func(v vault.View) (string, int, error) {
-		var err error
-		meta, err = v.Restore(p)
-		return "", meta.Version, err
+	e := b.entry(who, "secret.restored")
+	e.Path = p
+	err := b.record(ctx, who, &e, func(tx *sqldb.Tx) (err error) {
+		if who.Kind != identity.Owner {
+			return ownerOnly()
+		}
+		meta, err = b.c.Vault.InTx(tx).Restore(p)
+		e.Version = meta.Version
+		return err
 	})
 	return meta, err
 }
@@ -58,24 +36,6 @@ func (b *Broker) History(ctx context.Context, who identity.Principal, p vault.Pa
 		return nil, ownerOnly()
 	}
 	return b.c.Vault.History(ctx, p)
-}
-
-// owned is a change of the vault and its leaf in one transaction. act returns
-// the event if it is another one than expected, and the version it made.
-func (b *Broker) owned(ctx context.Context, who identity.Principal, event string, p vault.Path, act func(vault.View) (string, int, error)) error {
-	e := b.entry(who, event)
-	e.Path = p
-	return b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
-		if who.Kind != identity.Owner {
-			return ownerOnly()
-		}
-		name, version, err := act(b.c.Vault.InTx(tx))
-		if name != "" {
-			e.Event = name
-		}
-		e.Version = version
-		return err
-	})
 }
 
 // RotateRequest asks for a new version.
@@ -112,6 +72,9 @@ func (b *Broker) Rotate(ctx context.Context, who identity.Principal, r RotateReq
 		}
 		if who.Kind != identity.Owner && !r.Value.IsZero() {
 			return ownerOnly()
+		}
+		if err := checkValue(r.Value); err != nil {
+			return err
 		}
 		if err := b.spendRate(tx, who, decision, e.Time); err != nil {
 			return err

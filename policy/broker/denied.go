@@ -23,6 +23,8 @@ const (
 	NoHandle          Code = "no_handle"
 	OwnerOnly         Code = "owner_only"
 	HumanNeeded       Code = "human_needed"
+	InTrash           Code = "in_trash"
+	Unavailable       Code = "path_unavailable"
 )
 
 // Denied is a refusal by policy or by the desk's own rules. Its texts are safe

@@ -61,6 +61,10 @@ func (b *Broker) Explain(ctx context.Context, who identity.Principal, r ExplainR
 		out.Code = string(PolicyDenied)
 		return out, nil
 	}
+	if r.Right == policy.Set && !b.judge(who).shows(r.Path) {
+		out.Next = "Go ahead. You may not list this path, so you are not told what is there."
+		return out, nil
+	}
 	err := b.wouldRefuse(ctx, r, said.Decision, target, &out)
 	if err == nil {
 		return out, nil
@@ -82,6 +86,9 @@ func (b *Broker) Explain(ctx context.Context, who identity.Principal, r ExplainR
 // wouldRefuse returns the refusal that a permitted request would still meet.
 func (b *Broker) wouldRefuse(ctx context.Context, r ExplainRequest, d policy.Decision, target *vault.Target, out *Explanation) error {
 	meta, err := b.c.Vault.Describe(ctx, r.Path)
+	if r.Right == policy.Set {
+		return b.wouldRefuseSet(ctx, r.Path, meta, err, out)
+	}
 	if err != nil {
 		return err
 	}
@@ -90,6 +97,9 @@ func (b *Broker) wouldRefuse(ctx context.Context, r ExplainRequest, d policy.Dec
 	}
 	if meta.Tier != vault.Standard {
 		return approvalRequired(meta.Tier)
+	}
+	if r.Right == policy.Delete {
+		return nil
 	}
 	if err := usable(meta, vault.Latest, b.now()); err != nil {
 		return err
@@ -110,4 +120,20 @@ func (b *Broker) wouldRefuse(ctx context.Context, r ExplainRequest, d policy.Dec
 		}
 	}
 	return destinationDenied(meta, *target)
+}
+
+// wouldRefuseSet tells what setting a value would do to what is there.
+func (b *Broker) wouldRefuseSet(ctx context.Context, p vault.Path, meta vault.Metadata, err error, out *Explanation) error {
+	switch {
+	case errors.Is(err, vault.ErrNotFound):
+		out.Next = "Go ahead: it makes a new secret, which can be used once a human says where it may go."
+		return b.eachTrashed(ctx, p, func(vault.Metadata) error { return inTheWay(p) })
+	case err != nil:
+		return err
+	case meta.Tier != vault.Standard:
+		return approvalRequired(meta.Tier)
+	default:
+		out.Next = "Go ahead: it replaces the value for everybody who uses this secret, and nothing else."
+		return nil
+	}
 }

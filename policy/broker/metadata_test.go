@@ -152,11 +152,6 @@ func TestAgentsMayNotDoWhatIsTheOwners(t *testing.T) {
 	f.put(t, "a/b", vault.Change{}, "api.example.com")
 	ctx := t.Context()
 	for name, do := range map[string]func() error{
-		"put": func() error {
-			_, err := f.Put(ctx, local, "a/b", vault.Change{Value: secret.New([]byte("mine"))})
-			return err
-		},
-		"delete":        func() error { return f.Delete(ctx, local, "a/b", false) },
 		"restore":       func() error { _, err := f.Restore(ctx, local, "a/b"); return err },
 		"history":       func() error { _, err := f.History(ctx, local, "a/b"); return err },
 		"add agent":     func() error { _, err := f.AddAgent(ctx, local, "x", false); return err },

@@ -275,15 +275,17 @@ func TestNoValueShowsAnywhere(t *testing.T) {
 	s.run(0, homeless, "secret", "set", "a/homeless")
 	s.commandErrors(canary(special))
 
+	own := func() string { return canary(special) } // for values that a model stores
+	s.policy(`version: 1
+rules:
+  - {name: all, agents: ["*"], paths: ["*"], allow: [list, use, rotate, set, delete]}
+`)
 	say, end := s.stdio()
+	s.setAndDelete(say, own)
 	s.everyTool(say, api.URL, bearer, query)
 	end()
 
 	key := strings.TrimSpace(s.run(0, "", "agent", "add", "remote"))
-	s.policy(`version: 1
-rules:
-  - {name: all, agents: ["*"], paths: ["*"], allow: [list, use, rotate]}
-`)
 	base, stop := s.serve()
 	session := ""
 	overHTTP := func(method string, params any) map[string]any {
@@ -303,6 +305,7 @@ rules:
 		return decode(t, text)
 	}
 	s.everyTool(overHTTP, api.URL, bearer, query)
+	s.setAndDelete(overHTTP, own)
 	for _, headers := range []map[string]string{
 		{"Authorization": "Bearer " + bearer},
 		{"Host": "evil.example"},
@@ -360,6 +363,31 @@ func (s *scene) commandErrors(value string) {
 	s.run(0, "", "secret", "delete", "a/gone")
 	s.run(0, "", "secret", "restore", "a/gone")
 	s.run(0, "", "secret", "delete", "a/gone", "--permanent")
+}
+
+// setAndDelete stores and deletes secrets rightly and wrongly, through one door.
+// Each value is one that must not show.
+func (s *scene) setAndDelete(say talk, own func() string) {
+	t := s.t
+	say("initialize", map[string]any{"protocolVersion": "2025-11-25", "capabilities": map[string]any{}, "clientInfo": map[string]any{"name": "t", "version": "1"}})
+	for path, stored := range map[string]bool{"a/own": true, "a/homeless": true, "a/tiered": false, "a/bearer/below": false, "a": false, "a//b": false} {
+		if got := tool(t, say, "set_secret", map[string]any{"path": path, "value": own()}); (got["stored"] == true) != stored {
+			t.Errorf("set_secret %s: stored %v", path, got["stored"])
+		}
+	}
+	tool(t, say, "set_secret", map[string]any{"path": "a/own", "value": own(), "tier": own()})
+	tool(t, say, "set_secret", map[string]any{"path": own(), "value": own()})
+	tool(t, say, "set_secret", map[string]any{"path": "a/own", "value": []any{own()}})
+	tool(t, say, "set_secret", map[string]any{"path": "a/own", "value": strings.Repeat(own(), 1<<20/20)})
+	tool(t, say, "set_secret", map[string]any{"path": "a/own", "value": own() + "\x00"})
+	tool(t, say, "set_secret", map[string]any{"path": "a/own", own(): own()})
+	tool(t, say, "set_secret", map[string]any{"path": "a/own"})
+	tool(t, say, "delete_secret", map[string]any{"path": "a/own", "permanent": own()})
+	tool(t, say, "delete_secret", map[string]any{"path": "a/own", "permanent": true})
+	if got := tool(t, say, "delete_secret", map[string]any{"path": "a/own"}); got["restorable_until"] == nil {
+		t.Error("delete_secret a/own: refused")
+	}
+	s.run(0, "", "secret", "delete", "a/own", "--permanent")
 }
 
 // everyTool calls each tool rightly and wrongly, through one door.

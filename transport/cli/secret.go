@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -102,12 +103,18 @@ func (a *app) secretDescribe() *cobra.Command {
 func (a *app) secretDelete() *cobra.Command {
 	var permanent bool
 	cmd := a.onPath("delete PATH", "Move a secret to the trash for 30 days", func(cmd *cobra.Command, d *desk, who identity.Principal, p vault.Path) error {
-		if err := d.Delete(cmd.Context(), who, p, permanent); err != nil {
+		gone, err := d.Delete(cmd.Context(), who, p, permanent)
+		if err != nil {
 			return err
 		}
-		return a.done(map[string]any{"path": p, "deleted": true, "permanent": permanent})
+		return a.done(struct {
+			Path            vault.Path `json:"path"`
+			Deleted         bool       `json:"deleted"`
+			Permanent       bool       `json:"permanent"`
+			RestorableUntil time.Time  `json:"restorable_until,omitzero"`
+		}{p, true, permanent, gone.RestorableUntil})
 	})
-	cmd.Long = "Moves a secret with all its versions to the trash, from where 'secret restore' brings it back\nfor 30 days. While it is there, its handles open nothing."
+	cmd.Long = "Moves a secret with all its versions to the trash, from where 'secret restore' brings it back\nfor 30 days. Its handles end at once, also when it is restored."
 	cmd.Flags().BoolVar(&permanent, "permanent", false, "destroy it and its versions at once, also in the trash")
 	return cmd
 }

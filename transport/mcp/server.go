@@ -69,7 +69,7 @@ const instructions = `coatcheck lets you use secrets (API keys, tokens, password
 2. Call get_secret with the path. You get a handle that starts with or contains "ash_": a ticket, not the secret. It works only here, only for you, only for the destinations in the answer, and for a limited time.
 3. Call http_request and write the handle exactly where the secret would stand, for example in the header "Authorization: Bearer HANDLE". The real value is put in its place on the way out, and masked in the answer.
 
-A handle is worthless anywhere else: do not put it into curl, code, files or environment variables, and do not ask the user for the secret. When a handle has expired, call get_secret again. Every refusal says what to do next; explain_access tells what is allowed.`
+A handle is worthless anywhere else: do not put it into curl, code, files or environment variables, and do not ask the user for the secret: set_secret tells how one is entered out of your sight. When a handle has expired, call get_secret again. Every refusal says what to do next; explain_access tells what is allowed.`
 
 // Server offers a fixed list of tools. It is safe for concurrent use: any
 // number of stdio connections and HTTP handlers may share one.

@@ -52,6 +52,23 @@ func (story) Rotate(context.Context, identity.Principal, broker.RotateRequest) (
 	return broker.Rotated{}, handle.ErrExpired
 }
 
+func (story) Set(_ context.Context, _ identity.Principal, r broker.SetRequest) (broker.Stored, error) {
+	if !r.Value.Given() {
+		return broker.Stored{Shown: true, Metadata: vault.Metadata{Path: r.Path}, Next: "Nothing was stored. Ask the owner."}, nil
+	}
+	return broker.Stored{
+		Done: true, Shown: true, Created: true, Next: "It cannot be used yet.",
+		Metadata: vault.Metadata{Path: r.Path, Type: vault.Custom, Tier: vault.Standard, Version: 1},
+	}, nil
+}
+
+func (story) Delete(_ context.Context, _ identity.Principal, p vault.Path, permanent bool) (broker.Deleted, error) {
+	if permanent {
+		return broker.Deleted{}, &broker.Denied{Code: broker.PolicyDenied, Reason: "Not for good.", Next: "Delete it without permanent."}
+	}
+	return broker.Deleted{Path: p, RestorableUntil: time.Date(2026, 8, 27, 12, 0, 0, 0, time.UTC)}, nil
+}
+
 // TestSessions replays each session of testdata/sessions and compares what the
 // server says, line by line. Each file has a part "client" and a part "server".
 func TestSessions(t *testing.T) {

@@ -1,0 +1,105 @@
+package broker
+
+import (
+	"context"
+	"time"
+
+	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/vault"
+	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
+)
+
+// Deleted is the outcome of [Broker.Delete].
+type Deleted struct {
+	Path            vault.Path
+	Permanent       bool
+	RestorableUntil time.Time // zero when permanent
+}
+
+// Delete moves a secret to the trash, or with permanent destroys it, in the
+// trash too. Its handles end at once and stay ended when it is restored. An
+// agent needs the right to delete, and for permanent a rule that says so.
+// Errors: [vault.ErrNotFound], *[Denied].
+func (b *Broker) Delete(ctx context.Context, who identity.Principal, p vault.Path, permanent bool) (Deleted, error) {
+	e := b.entry(who, "secret.deleted")
+	if permanent {
+		e.Event = "secret.purged"
+	}
+	e.Path = p
+	j := b.judge(who)
+	decision := j.decide(&e, policy.Delete, p, nil)
+	switch {
+	case !decision.Allowed:
+		return Deleted{}, b.refuse(ctx, &e, j.denied(policy.Delete, p, nil))
+	case permanent && !j.owner() && !decision.Permanent:
+		return Deleted{}, b.refuse(ctx, &e, notForGood(p, decision.Rule))
+	case permanent && !j.owner():
+		if err := b.checkTrash(ctx, p); err != nil {
+			return Deleted{}, b.refuse(ctx, &e, err)
+		}
+	}
+	err := b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
+		if !j.owner() {
+			if _, err := b.guarded(tx, who, policy.Delete, p); err != nil {
+				return err
+			}
+			if err := b.spendRate(tx, who, decision, e.Time); err != nil {
+				return err
+			}
+		}
+		if err := b.c.Vault.InTx(tx).Delete(p, permanent); err != nil {
+			return err
+		}
+		_, err := b.c.Handles.RevokePath(tx, p, e.Time)
+		return err
+	})
+	if err != nil {
+		return Deleted{}, err
+	}
+	out := Deleted{Path: p, Permanent: permanent}
+	if !permanent {
+		out.RestorableUntil = e.Time.Add(vault.TrashRetention)
+	}
+	return out, nil
+}
+
+// checkTrash refuses to let an agent destroy what lies in the trash under p and
+// was guarded more than the secret that lives there now.
+func (b *Broker) checkTrash(ctx context.Context, p vault.Path) error {
+	return b.eachTrashed(ctx, p, func(m vault.Metadata) error {
+		if m.Tier != vault.Standard {
+			return approvalRequired(m.Tier)
+		}
+		return nil
+	})
+}
+
+// eachTrashed calls fn for every secret of that path in the trash, until one of
+// the calls returns an error.
+func (b *Broker) eachTrashed(ctx context.Context, p vault.Path, fn func(vault.Metadata) error) error {
+	for query := (vault.Query{Prefix: string(p), Deleted: true, Limit: vault.MaxPageSize}); ; {
+		page, err := b.c.Vault.List(ctx, query)
+		if err != nil {
+			return err
+		}
+		for _, m := range page.Items {
+			if m.Path != p { // the path itself comes first
+				return nil
+			}
+			if err := fn(m); err != nil {
+				return err
+			}
+		}
+		if query.After = page.Next; query.After == "" {
+			return nil
+		}
+	}
+}
+
+func notForGood(p vault.Path, rule string) *Denied {
+	return &Denied{
+		Code: PolicyDenied, Rule: rule, Reason: "The rule allows deleting to the trash and not for good.",
+		Next: "Delete it without permanent, or ask the owner to run: coatcheck secret delete '" + string(p) + "' --permanent",
+	}
+}

@@ -1,0 +1,334 @@
+package broker_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/audit"
+	"github.com/coatcheck-dev/coatcheck/policy/broker"
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/vault"
+	"github.com/coatcheck-dev/coatcheck/vault/secret"
+)
+
+// writers is a policy of an agent that sees what it writes, and of one that
+// writes and sees nothing.
+const writers = `
+version: 1
+rules:
+  - {name: writer, agents: ["@stdio"], paths: ["a/*"], allow: [list, use, set, rotate, delete]}
+  - {name: blind, agents: [blind], paths: ["a/*"], allow: [set]}
+`
+
+// blind is an agent that may set below a/ and nothing else.
+func (f *fixture) blind(t *testing.T) identity.Principal {
+	t.Helper()
+	if _, err := f.AddAgent(t.Context(), owner, "blind", false); err != nil {
+		t.Fatal(err)
+	}
+	return identity.Principal{Kind: identity.Agent, Name: "blind", Door: policy.DoorMCP}
+}
+
+func (f *fixture) set(t *testing.T, who identity.Principal, p vault.Path, value string) (broker.Stored, error) {
+	t.Helper()
+	return f.Set(t.Context(), who, broker.SetRequest{Path: p, Value: secret.New([]byte(value))})
+}
+
+// last is the newest event.
+func (f *fixture) last(t *testing.T) audit.Record {
+	t.Helper()
+	list := f.events(t)
+	return list[len(list)-1]
+}
+
+// sealedOff is a secret with everything that an agent must not change.
+func (f *fixture) sealedOff(t *testing.T, p vault.Path, more ...func(*vault.Change)) vault.Metadata {
+	t.Helper()
+	kind, text, tags, recipe, until := vault.OAuthToken, "the team's", map[string]string{"team": "ml"}, vault.Recipe("{hex:32}"), f.now().Add(time.Hour)
+	c := vault.Change{Type: &kind, Description: &text, Tags: &tags, Generate: &recipe, ExpiresAt: &until}
+	for _, change := range more {
+		change(&c)
+	}
+	f.put(t, p, c, "https://api.example.com/v1/*")
+	meta, err := f.Describe(t.Context(), owner, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return meta
+}
+
+func TestAnAgentSetsTheValueAndNothingElse(t *testing.T) {
+	f := newDesk(t, writers)
+	before := f.sealedOff(t, "a/b")
+	f.pass(time.Minute)
+	got, err := f.set(t, local, "a/b", "a value of the agent's own")
+	if err != nil || !got.Done || got.Created || !got.Shown {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	after, err := f.Describe(t.Context(), owner, "a/b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after.Version != before.Version+1 || !after.UpdatedAt.After(before.UpdatedAt) {
+		t.Fatalf("no new version: %+v", after)
+	}
+	after.Version, after.UpdatedAt = before.Version, before.UpdatedAt
+	if fmt.Sprintf("%+v", after) != fmt.Sprintf("%+v", before) || !after.Destinations[0].Equal(before.Destinations[0]) {
+		t.Fatalf("more than the value changed:\n%+v\n%+v", before, after)
+	}
+	if e := f.last(t); e.Event != "secret.updated" || e.Actor != "agent:local" || e.Version != 2 || e.Rule != "writer" || e.Outcome != audit.OK {
+		t.Fatalf("recorded %+v", e)
+	}
+	now, err := f.Reveal(t.Context(), owner, "a/b", vault.Latest)
+	if err != nil || string(now.Value.Reveal()) != "a value of the agent's own" {
+		t.Fatal("another value is stored", err)
+	}
+}
+
+func TestAnAgentsNewSecretGoesNowhere(t *testing.T) {
+	f := newDesk(t, writers)
+	key := "sk-proj-" + strings.Repeat("Zq7x", 10)
+	for _, tc := range []struct {
+		path  vault.Path
+		value string
+		kind  vault.Type
+		next  string
+	}{
+		{"a/plain", " leading, trailing and two lines\n\n ", vault.Custom, "coatcheck secret set 'a/plain' --keep-value --to HOST"},
+		{"a/known", key, vault.APIKey, "coatcheck secret set 'a/known' --keep-value --to api.openai.com"},
+		{"a/nearly", "sk-proj-" + strings.Repeat("!", 40), vault.Custom, "--to HOST"}, // the prefix and not the shape
+		{"a/one", "x", vault.Custom, "--to HOST"},
+		{"a/large", strings.Repeat("x", vault.MaxValueBytes), vault.Custom, "--to HOST"},
+	} {
+		t.Run(string(tc.path), func(t *testing.T) {
+			got, err := f.set(t, local, tc.path, tc.value)
+			if err != nil || !got.Created || !strings.Contains(got.Next, tc.next) {
+				t.Fatalf("%+v, %v", got, err)
+			}
+			if strings.Contains(fmt.Sprintf("%+v", got), tc.value) && len(tc.value) > 1 {
+				t.Error("the answer repeats the value")
+			}
+			meta := got.Metadata
+			if meta.Tier != vault.Standard || meta.Type != tc.kind || len(meta.Destinations) != 0 || meta.Version != 1 {
+				t.Errorf("made %+v", meta)
+			}
+			if e := f.last(t); e.Event != "secret.created" || e.Actor != "agent:local" || e.Path != tc.path {
+				t.Errorf("recorded %+v", e)
+			}
+			stored, err := f.Reveal(t.Context(), owner, tc.path, vault.Latest)
+			if err != nil || string(stored.Value.Reveal()) != tc.value {
+				t.Error("the value was changed", err)
+			}
+			if _, err := f.Issue(t.Context(), local, broker.IssueRequest{Path: tc.path}); codeOf(err) != "no_destination" {
+				t.Errorf("a handle on it: %v", err)
+			}
+		})
+	}
+}
+
+func TestWhatAnAgentMayNotSet(t *testing.T) {
+	f := newDesk(t, writers)
+	tier := vault.Sensitive
+	f.put(t, "a/sensitive", vault.Change{Tier: &tier})
+	f.put(t, "a/space/below", vault.Change{})
+	f.put(t, "a/b", vault.Change{}, "api.example.com")
+	f.put(t, "a/gone", vault.Change{})
+	if _, err := f.Delete(t.Context(), owner, "a/gone", false); err != nil {
+		t.Fatal(err)
+	}
+	handle := f.issue(t, local, broker.IssueRequest{Path: "a/b"})
+	mistyped := handle[:len(handle)-1] + "_"
+	key := "sk-proj-" + strings.Repeat("Zq7x", 10)
+	for _, tc := range []struct {
+		name, path, value, code string
+	}{
+		{"no right", "b/c", "value", "policy_denied"},
+		{"sensitive", "a/sensitive", "value", "approval_required"},
+		{"a namespace", "a/space", "value", "path_conflict"},
+		{"below a secret", "a/b/c", "value", "path_conflict"},
+		{"in the trash", "a/gone", "value", "in_trash"},
+		{"empty", "a/b", "", "invalid_value"},
+		{"too long", "a/b", strings.Repeat("x", vault.MaxValueBytes+1), "invalid_value"},
+		{"a handle", "a/b", handle, "invalid_value"},
+		{"a handle with a line break", "a/b", handle + "\n", "invalid_value"},
+		{"a mistyped handle", "a/b", mistyped[:30], "invalid_value"},
+		{"a handle in a shape", "a/b", "sk-proj-" + handle, "invalid_value"},
+		{"a handle in a header", "a/b", "Bearer " + handle + " ", "invalid_value"},
+		{"a reference", "a/b", "coatcheck://a/b", "invalid_value"},
+		{"a key for a name", "a/" + key, "value", "invalid_path"},
+		{"the value for a name", "a/hunter2-Zq7x-k9", "hunter2-Zq7x-k9", "invalid_path"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			before := len(f.events(t))
+			got, err := f.set(t, local, vault.Path(tc.path), tc.value)
+			if err == nil || got.Done {
+				t.Fatal("it was stored")
+			}
+			e := f.last(t)
+			if len(f.events(t)) != before+1 || e.Code != tc.code || e.Outcome == audit.OK {
+				t.Fatalf("recorded %s %s (%s), want %s", e.Event, e.Outcome, e.Code, tc.code)
+			}
+			if shown := fmt.Sprintf("%v %+v", err, e); len(tc.value) > 10 && tc.value != "hunter2-Zq7x-k9" && strings.Contains(shown, tc.value) || strings.Contains(shown, key) {
+				t.Fatal("the refusal repeats what was given")
+			}
+		})
+	}
+	if meta, err := f.Describe(t.Context(), owner, "a/b"); err != nil || meta.Version != 1 {
+		t.Fatalf("something was stored: %+v, %v", meta, err)
+	}
+	for _, p := range []vault.Path{"a/gone", "a/space", "b/c"} {
+		if _, err := f.Describe(t.Context(), owner, p); !errors.Is(err, vault.ErrNotFound) {
+			t.Errorf("%s is there: %v", p, err)
+		}
+	}
+	if meta, err := f.Restore(t.Context(), owner, "a/gone"); err != nil || meta.Version != 1 {
+		t.Errorf("the deleted secret does not come back: %+v, %v", meta, err)
+	}
+}
+
+// TestAHashIsNoHandle: text that only begins like a handle is a value.
+func TestAHashIsNoHandle(t *testing.T) {
+	f := newDesk(t, writers)
+	for _, value := range []string{"ash_tray", "hash_d41d8cd98f00b204e9800998ecf8427e", "x ash_d41d8cd98f00b204e9800998ecf8427e", "coatcheck:/x", "see coatcheck://a/b"} {
+		if _, err := f.set(t, local, "a/b", value); err != nil {
+			t.Errorf("%q: %v", value, err)
+		}
+	}
+}
+
+func TestWhatOnlyPeopleSayOfASecret(t *testing.T) {
+	f := newDesk(t, writers)
+	before := f.sealedOff(t, "a/b")
+	kind, tier, text, tags, to := vault.APIKey, vault.Standard, "mine", map[string]string{}, []vault.Destination{}
+	recipe, never, grace := vault.Recipe(""), time.Time{}, time.Duration(0)
+	value := secret.New([]byte("value"))
+	for name, c := range map[string]vault.Change{
+		"type": {Value: value, Type: &kind}, "tier": {Value: value, Tier: &tier}, "description": {Value: value, Description: &text},
+		"tags": {Value: value, Tags: &tags}, "destinations": {Value: value, Destinations: &to}, "recipe": {Value: value, Generate: &recipe},
+		"expiry": {Value: value, ExpiresAt: &never}, "grace": {Value: value, Grace: &grace}, "no value": {},
+	} {
+		for _, p := range []vault.Path{"a/b", "a/new"} {
+			if _, err := f.Put(t.Context(), local, p, c); codeOf(err) != "owner_only" {
+				t.Errorf("%s of %s: %v", name, p, err)
+			}
+		}
+	}
+	after, err := f.Describe(t.Context(), owner, "a/b")
+	if err != nil || fmt.Sprintf("%+v", after) != fmt.Sprintf("%+v", before) {
+		t.Fatalf("something changed: %+v, %v", after, err)
+	}
+}
+
+// TestSettingTellsNothingOfWhatIsHidden: an agent that may set and not list
+// gets the same answers whatever is there.
+func TestSettingTellsNothingOfWhatIsHidden(t *testing.T) {
+	f := newDesk(t, writers)
+	blind := f.blind(t)
+	tier := vault.Critical
+	recipe := vault.Recipe("{hex:32}")
+	f.sealedOff(t, "a/full")
+	f.put(t, "a/bare", vault.Change{Generate: &recipe})
+	f.put(t, "a/critical", vault.Change{Tier: &tier})
+	f.put(t, "a/space/below", vault.Change{})
+	f.put(t, "a/gone", vault.Change{})
+	if _, err := f.Delete(t.Context(), owner, "a/gone", false); err != nil {
+		t.Fatal(err)
+	}
+	said := func(p vault.Path, value secret.Value) string {
+		got, err := f.Set(t.Context(), blind, broker.SetRequest{Path: p, Value: value})
+		explained, explainErr := f.Explain(t.Context(), blind, broker.ExplainRequest{Path: p, Right: policy.Set})
+		all := fmt.Sprintf("%+v\n%+v %s\n%+v %v", got, err, codeOf(err), explained, explainErr)
+		return strings.ReplaceAll(all, string(p), "PATH")
+	}
+	for _, value := range []secret.Value{{}, secret.New([]byte("value"))} {
+		want := said("a/none", value)
+		for _, p := range []vault.Path{"a/full", "a/bare"} {
+			if got := said(p, value); got != want {
+				t.Errorf("%s differs:\n%s\n%s", p, got, want)
+			}
+		}
+	}
+	want := said("a/critical", secret.New([]byte("value")))
+	for _, p := range []vault.Path{"a/space", "a/bare/below", "a/gone"} {
+		if got := said(p, secret.New([]byte("value"))); got != want || !strings.Contains(got, string(broker.Unavailable)) {
+			t.Errorf("%s differs:\n%s\n%s", p, got, want)
+		}
+	}
+	if e := f.last(t); e.Code != "in_trash" {
+		t.Errorf("the record hides it too: %+v", e)
+	}
+}
+
+func TestWithoutAValueNothingIsStored(t *testing.T) {
+	f := newDesk(t, writers)
+	recipe := vault.Recipe("{hex:32}")
+	f.put(t, "a/made", vault.Change{Generate: &recipe}, "api.example.com")
+	f.put(t, "a/typed", vault.Change{}, "api.example.com")
+	f.put(t, "a/nowhere", vault.Change{})
+	before := len(f.events(t))
+	for p, want := range map[vault.Path]string{
+		"a/made": "call rotate_secret", "a/typed": "coatcheck secret set 'a/typed'",
+		"a/nowhere": "coatcheck secret set 'a/nowhere' --to HOST", "a/new": "coatcheck secret set 'a/new' --to HOST",
+	} {
+		got, err := f.Set(t.Context(), local, broker.SetRequest{Path: p})
+		if err != nil || got.Done || !strings.Contains(got.Next, want) || !strings.HasPrefix(got.Next, "Nothing was stored.") {
+			t.Errorf("%s: %+v, %v", p, got, err)
+		}
+	}
+	if _, err := f.Describe(t.Context(), owner, "a/new"); !errors.Is(err, vault.ErrNotFound) || len(f.events(t)) != before {
+		t.Errorf("something was stored or recorded: %v", err)
+	}
+	if _, err := f.Set(t.Context(), local, broker.SetRequest{Path: "b/c"}); codeOf(err) != "policy_denied" || f.last(t).Code != "policy_denied" {
+		t.Errorf("without the right: %v", err)
+	}
+}
+
+func TestSettingLeavesARotationsGraceAlone(t *testing.T) {
+	f := newDesk(t, writers)
+	f.put(t, "a/b", vault.Change{}, "api.example.com")
+	if _, err := f.Rotate(t.Context(), owner, broker.RotateRequest{Path: "a/b", Value: secret.New([]byte("second")), Grace: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.set(t, local, "a/b", "third"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Reveal(t.Context(), owner, "a/b", 1); err != nil {
+		t.Errorf("inside the grace: %v", err)
+	}
+	f.pass(2 * time.Minute)
+	if _, err := f.Reveal(t.Context(), owner, "a/b", 1); !errors.Is(err, vault.ErrVersionRetired) {
+		t.Errorf("after the grace: %v", err)
+	}
+	for version, want := range map[int]string{2: "second", vault.Latest: "third"} {
+		if got, err := f.Reveal(t.Context(), owner, "a/b", version); err != nil || string(got.Value.Reveal()) != want {
+			t.Errorf("version %d: %v", version, err)
+		}
+	}
+}
+
+func TestSettingIsCounted(t *testing.T) {
+	f := newDesk(t, `
+version: 1
+rules:
+  - {name: writer, agents: ["@stdio"], paths: ["*"], allow: [list, set, delete], limits: {rate: 2/m}}
+`)
+	for range 2 {
+		if _, err := f.set(t, local, "a/b", "value"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := f.set(t, local, "a/b", "value"); codeOf(err) != "rate_limited" {
+		t.Errorf("the third: %v", err)
+	}
+	if _, err := f.Delete(t.Context(), local, "a/b", false); codeOf(err) != "rate_limited" {
+		t.Errorf("a deletion after it: %v", err)
+	}
+	f.pass(time.Minute)
+	if _, err := f.Delete(t.Context(), local, "a/b", false); err != nil {
+		t.Error(err)
+	}
+}
