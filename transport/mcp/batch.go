@@ -36,34 +36,24 @@ func (s *Server) each(ctx context.Context, running *inflight, text []byte) ([]js
 	}
 	var answers []json.RawMessage
 	for _, part := range parts {
-		answer := s.member(ctx, running, part)
-		if answer == nil {
-			continue
+		if answer := s.one(ctx, running, part); answer != nil {
+			answers = append(answers, encoded(answer))
 		}
-		text, err := json.Marshal(answer)
-		if err != nil {
-			return nil, &envelope.Error{Code: mcp.INTERNAL_ERROR, Text: "internal error"}
-		}
-		answers = append(answers, text)
 	}
 	return answers, nil
 }
 
-// member handles one message of a batch.
-func (s *Server) member(ctx context.Context, running *inflight, text []byte) mcp.JSONRPCMessage {
-	m, bad := envelope.Check(text)
+// one handles one message of a batch.
+func (s *Server) one(ctx context.Context, running *inflight, text []byte) mcp.JSONRPCMessage {
+	m, refusal := member(text)
 	switch {
-	case bad != nil:
-		return refused(bad)
-	case m.Kind == envelope.Batch:
-		return rpcError(nil, envelope.InvalidRequest, "a batch stands inside a batch")
+	case refusal != nil:
+		return *refusal
 	case m.Kind == envelope.Notification && string(m.Method) == string(mcp.MethodNotificationCancelled):
 		running.cancel(m.RequestID)
 		return nil
 	case m.Kind != envelope.Request:
 		return nil
-	case string(m.Method) == string(mcp.MethodInitialize):
-		return rpcError(m.ID, envelope.InvalidRequest, "initialize stands inside a batch")
 	}
 	ctx, one, ok := running.start(ctx, m.ID)
 	if !ok {
@@ -74,4 +64,21 @@ func (s *Server) member(ctx context.Context, running *inflight, text []byte) mcp
 		return nil
 	}
 	return answer
+}
+
+// member checks one message of a batch. The refusal is nil when it may be there.
+func member(text []byte) (envelope.Message, *mcp.JSONRPCError) {
+	m, bad := envelope.Check(text)
+	var refusal mcp.JSONRPCError
+	switch {
+	case bad != nil:
+		refusal = refused(bad)
+	case m.Kind == envelope.Batch:
+		refusal = rpcError(nil, envelope.InvalidRequest, "a batch stands inside a batch")
+	case m.Kind == envelope.Request && string(m.Method) == string(mcp.MethodInitialize):
+		refusal = rpcError(m.ID, envelope.InvalidRequest, "initialize stands inside a batch")
+	default:
+		return m, nil
+	}
+	return m, &refusal
 }

@@ -11,7 +11,6 @@
 //	err := s.ServeStdio(ctx, identity.LocalStdio(), os.Stdin, os.Stdout)
 //
 //	h := s.HTTPHandler(authenticate)
-//	defer h.Close()
 //	mux.Handle("/mcp", h) // behind the checks of Host and Origin in transport/httpd
 //	older := s.SSEHandler(authenticate, stopping)
 //	mux.Handle(mcp.SSEPath, older)
@@ -23,14 +22,42 @@
 // throws, the Python client skips errors. Unknown tools and messages that break
 // the protocol are JSON-RPC errors.
 //
-// Choice: an own loop over [server.MCPServer.HandleMessage] for stdio. mcp-go's
-// has no limit on a line, five workers, one session for the whole process,
-// cancels calls at end of input and sends panic texts. Choice: over HTTP mcp-go's
-// handler does the protocol but knows no sessions; they are kept here, bound to
-// the principal that opened them. Its own ids would be good for anyone, and its
-// notifications/cancelled would reach calls of other clients.
+// # Streamable HTTP
 //
-// Choice: an own SSE door over HandleMessage too. mcp-go's answers any web page
+// A POST is answered by one JSON message, or, from the moment that something is
+// said to the client before the answer, by an event stream that ends with the
+// answer. Whoever says something writes it: it is on the wire before the answer
+// is, nothing waits in a queue, and nothing is dropped. A client that does not
+// read holds its own call up until the time for one write is over
+// (httpd.Limits.WriteTime); then its connection is cut and its call cancelled. A
+// client that goes away cancels its call.
+//
+// Sessions belong to the revisions before 2026-07-28. GET opens the stream of
+// one, for what is said outside of its calls; a second GET takes over from the
+// first. At most 64 messages or 1 MiB wait for a client that has had a stream;
+// beyond that whoever says more hears that it is not read, and the stream is cut.
+// An idle stream carries a comment every 20 s.
+//
+// The server's own requests go out on the stream of the call they belong to,
+// only if the client declared the capability, at most 64 at once, and take their
+// answer only from a POST of the same session of the same principal. Revision
+// 2026-07-28 has none.
+//
+// Streams are not resumed: events have no id, and Last-Event-ID means nothing.
+// To resume would be to keep answers in memory for whoever comes back, and to let
+// calls run on for nobody; a call that was lost is made again, and the record
+// tells what the first one did.
+//
+// # Choices
+//
+// An own loop over [server.MCPServer.HandleMessage], on stdio and over HTTP.
+// mcp-go's for stdio has no limit on a line, five workers, one session for the
+// whole process, cancels calls at end of input and sends panic texts. Its
+// StreamableHTTPServer takes any session id of the right form, lets anybody's
+// notifications/cancelled reach anybody's call, puts notifications into a channel
+// that drops what does not fit, and copies each message three times.
+//
+// An own SSE door over HandleMessage too. mcp-go's answers any web page
 // (Access-Control-Allow-Origin: *), takes a message from whoever knows a session
 // id, reads bodies of any size, sends panic texts, lets calls run on after their
 // client has gone, and cannot be drained. Here a stream is what a stdio
@@ -53,7 +80,7 @@
 //	12  abandoned sessions stay in memory: mcp.TestHTTPSessionLimits mcp.TestSSEDisconnect
 //	13  one stdio session for the whole process: mcp.TestParallelSessions
 //
-// Not here: authentication, Host and Origin checks, TLS (transport/httpd), what
-// the tools do (package tools). Resources, prompts, completions and server
-// requests are not offered, so nothing is ever pushed: GET answers 405.
+// Not here: authentication, Host and Origin checks, TLS, the time for a write
+// (transport/httpd), what the tools do (package tools). Resources, prompts and
+// completions are not offered.
 package mcp

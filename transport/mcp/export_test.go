@@ -1,4 +1,32 @@
 package mcp
 
+import (
+	"context"
+	"encoding/json"
+)
+
+// What was not sent, and why.
+var (
+	ErrNoStream     = errNoStream
+	ErrEnded        = errEnded
+	ErrNotRead      = errNotRead
+	ErrNoRequests   = errNoRequests
+	ErrNoCapability = errNoCapability
+	ErrTooManyAsked = errTooManyAsked
+)
+
+// MaxOutbox is maxOutbox.
+const MaxOutbox = maxOutbox
+
+// Notify sends a notification to the client behind a call.
+func Notify(ctx context.Context, method string, params any) error {
+	return peerOf(ctx).notify(ctx, method, params)
+}
+
+// Ask asks the client behind a call.
+func Ask(ctx context.Context, method string, params any) (json.RawMessage, error) {
+	return peerOf(ctx).ask(ctx, method, params)
+}
+
 // AppendQuoted is appendQuoted.
 var AppendQuoted = appendQuoted

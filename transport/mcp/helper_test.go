@@ -62,7 +62,9 @@ func (s *safeBuffer) String() string {
 //	panic  panics with the canary
 //	fail   fails with a cause that has the canary in its text
 //	refuse fails in an orderly way
-func newDesk(opts mcp.Options) *desk {
+//
+// and those that are given.
+func newDesk(opts mcp.Options, more ...tools.Tool) *desk {
 	d := &desk{log: &safeBuffer{}, held: make(chan struct{})}
 	opts.Log = slog.New(slog.NewJSONHandler(d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	tool := func(name string, fn func(ctx context.Context, args json.RawMessage) tools.Result) tools.Tool {
@@ -80,7 +82,7 @@ func newDesk(opts mcp.Options) *desk {
 	ok := func(structured string) tools.Result {
 		return tools.Result{Structured: json.RawMessage(structured), Text: structured}
 	}
-	d.Server = mcp.NewServer([]tools.Tool{
+	d.Server = mcp.NewServer(append([]tools.Tool{
 		tool("echo", func(_ context.Context, args json.RawMessage) tools.Result { return ok(`{"got":` + string(args) + `}`) }),
 		tool("fail", func(context.Context, json.RawMessage) tools.Result {
 			return tools.Result{Failure: tools.Broken(), Cause: errors.Join(errors.New(canary), &json.SyntaxError{})}
@@ -90,7 +92,7 @@ func newDesk(opts mcp.Options) *desk {
 		tool("refuse", func(context.Context, json.RawMessage) tools.Result {
 			return tools.Result{Failure: &tools.Failure{Code: "no", Message: "No.", Next: "Ask."}}
 		}),
-	}, &opts)
+	}, more...), &opts)
 	return d
 }
 

@@ -1,14 +1,12 @@
 package mcp
 
 import (
-	"context"
+	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
 	"net/http"
 
 	"github.com/mark3labs/mcp-go/mcp"
-	"github.com/mark3labs/mcp-go/server"
 
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/tools"
@@ -20,43 +18,45 @@ const headerSession = "Mcp-Session-Id"
 
 // HTTPHandler returns the Streamable HTTP endpoint. authenticate says who a
 // request comes from; false answers 401. It is asked for every request, so that
-// a revoked agent is out at once. Nothing runs in the background.
+// a revoked agent is out at once. Nothing runs in the background: idle sessions
+// end when the next request comes in.
+//
+// It relies on the server in front for the time that one write may take: that is
+// what cuts a client that does not read.
 func (s *Server) HTTPHandler(authenticate func(*http.Request) (identity.Principal, bool)) http.Handler {
-	return &endpoint{
-		Server: s, authenticate: authenticate, sessions: newSessions(&s.Options),
-		protocol: server.NewStreamableHTTPServer(s.core,
-			server.WithStateLess(true),                                     // sessions are kept here
-			server.WithDisableStreaming(true),                              // nothing is pushed
-			server.WithDisableLocalhostProtection(true),                    // transport/httpd checks Host, on every route
-			server.WithStreamableHTTPLogger(slog.New(slog.DiscardHandler)), // its lines hold session ids
-		),
-	}
+	return &endpoint{Server: s, authenticate: authenticate, sessions: newSessions(&s.Options)}
 }
 
 type endpoint struct {
 	*Server
 	authenticate func(*http.Request) (identity.Principal, bool)
 	sessions     *sessions
-	protocol     *server.StreamableHTTPServer
 }
 
-// ServeHTTP answers POST with a message or a batch, and DELETE of a session.
+// ServeHTTP answers POST with a message or a batch, GET with the stream of a
+// session, and DELETE of a session.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer e.recovered(w, r)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	who, ok := e.authenticate(r)
+	modern := mcp.IsModernProtocol(r.Header.Get(mcp.HeaderProtocolVersion))
 	switch {
 	case !ok:
 		w.Header().Set("WWW-Authenticate", `Bearer realm="coatcheck"`)
 		http.Error(w, "who are you? send an agent key", http.StatusUnauthorized)
 	case r.Method == http.MethodPost:
 		e.post(w, r, who)
-	case r.Method == http.MethodDelete && !mcp.IsModernProtocol(r.Header.Get(mcp.HeaderProtocolVersion)):
+	case r.Method == http.MethodGet && !modern:
+		e.get(w, r, who)
+	case r.Method == http.MethodDelete && !modern:
 		e.delete(w, r, who)
+	case modern:
+		w.Header().Set("Allow", "POST")
+		http.Error(w, "this protocol revision has POST alone", http.StatusMethodNotAllowed)
 	default:
-		w.Header().Set("Allow", "POST, DELETE")
-		http.Error(w, "only POST, and DELETE of a session: nothing is pushed", http.StatusMethodNotAllowed)
+		w.Header().Set("Allow", "GET, POST, DELETE")
+		http.Error(w, "only POST, and GET and DELETE of a session", http.StatusMethodNotAllowed)
 	}
 }
 
@@ -85,6 +85,27 @@ func (e *endpoint) delete(w http.ResponseWriter, r *http.Request, who identity.P
 	}
 }
 
+// get opens the stream of a session. What a client names in Last-Event-ID means
+// nothing: events have no ids here, and none is ever sent again.
+func (e *endpoint) get(w http.ResponseWriter, r *http.Request, who identity.Principal) {
+	id, ok := only(r, headerSession)
+	switch {
+	case !ok || id == "":
+		http.Error(w, "no session id", http.StatusBadRequest)
+		return
+	case !accepts(r):
+		http.Error(w, "a session has an event stream: accept text/event-stream", http.StatusNotAcceptable)
+		return
+	}
+	s, done := e.sessions.use(id, who.ID())
+	if s == nil {
+		http.Error(w, "no such session", http.StatusNotFound)
+		return
+	}
+	defer done()
+	e.session(w, r, s)
+}
+
 // post checks everything that can be told from the outside, then goes on by era.
 func (e *endpoint) post(w http.ResponseWriter, r *http.Request, who identity.Principal) {
 	if !plainJSON(r.Header) {
@@ -110,109 +131,26 @@ func (e *endpoint) post(w http.ResponseWriter, r *http.Request, who identity.Pri
 		_, one := only(r, name)
 		fine = fine && one
 	}
-	known := version == "" || mcp.IsValidProtocolVersion(version) || mcp.IsModernProtocol(version) && isDate(version)
+	stated := string(m.Version)
 	switch {
 	case !fine:
 		reply(w, http.StatusBadRequest, rpcError(m.ID, envelope.InvalidRequest, "a header stands twice"))
-	case !known:
-		reply(w, http.StatusBadRequest, rpcError(m.ID, envelope.InvalidRequest, "unknown protocol version in the header"))
-	case mcp.IsModernProtocol(version) || mcp.IsModernProtocol(string(m.Version)):
+	case mcp.IsModernProtocol(stated), mcp.IsModernProtocol(version) && isDate(version):
 		e.modern(w, r, who, m, text)
+	case version != "" && !mcp.IsValidProtocolVersion(version):
+		reply(w, http.StatusBadRequest, rpcError(m.ID, envelope.InvalidRequest, "unknown protocol version in the header"))
 	default:
 		e.legacy(w, r, who, m, text)
 	}
 }
 
-// modern is 2026-07-28: no sessions, no batches, no answers from the client. A
-// request is cancelled by closing the connection, never by a notification, which
-// could name anybody's request.
-func (e *endpoint) modern(w http.ResponseWriter, r *http.Request, who identity.Principal, m envelope.Message, text []byte) {
-	switch m.Kind {
-	case envelope.Request:
-		ctx := withPrincipal(r.Context(), who)
-		if string(m.Method) == string(mcp.MethodSubscriptionsListen) && headersAgree(r, m) {
-			e.listen(ctx, w, m, text)
-			return
-		}
-		e.forward(w, r, ctx, m, text)
-	case envelope.Notification:
-		w.WriteHeader(http.StatusAccepted)
-	case envelope.Batch:
-		reply(w, http.StatusBadRequest, rpcError(nil, envelope.InvalidRequest, noBatches))
-	case envelope.Response:
-		reply(w, http.StatusBadRequest, rpcError(nil, envelope.InvalidRequest, "nothing was asked that could be answered"))
+// reply sends v as JSON.
+func reply(w http.ResponseWriter, status int, v any) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		status, text = http.StatusInternalServerError, nil
 	}
-}
-
-// legacy is every revision before: initialize opens a session, and all else
-// happens in one.
-func (e *endpoint) legacy(w http.ResponseWriter, r *http.Request, who identity.Principal, m envelope.Message, text []byte) {
-	ctx := withPrincipal(r.Context(), who)
-	if m.Kind == envelope.Request && string(m.Method) == string(mcp.MethodInitialize) {
-		open := func(version, client string) {
-			w.Header().Set(headerSession, e.sessions.open(who.ID(), version, client))
-		}
-		e.forward(w, r, context.WithValue(ctx, openKey{}, open), m, text)
-		return
-	}
-	id, _ := only(r, headerSession)
-	if id == "" {
-		reply(w, http.StatusBadRequest, rpcError(m.ID, envelope.InvalidRequest, "no session: send initialize first, then its "+headerSession+" with everything"))
-		return
-	}
-	s := e.sessions.use(id, who.ID())
-	if s == nil {
-		reply(w, http.StatusNotFound, rpcError(m.ID, envelope.InvalidRequest, "no such session: send initialize again"))
-		return
-	}
-	if who.Client == "" {
-		who.Client = s.client
-	}
-	ctx = withPrincipal(ctx, who)
-	switch m.Kind {
-	case envelope.Request:
-		ctx, one, ok := s.calls.start(ctx, m.ID)
-		if !ok {
-			reply(w, http.StatusBadRequest, rpcError(m.ID, envelope.InvalidRequest, "a request with this id is not yet answered"))
-			return
-		}
-		defer s.calls.finish(m.ID, one)
-		e.forward(w, r, ctx, m, text)
-	case envelope.Batch:
-		e.batch(ctx, w, s, text)
-	case envelope.Notification, envelope.Response:
-		if string(m.Method) == string(mcp.MethodNotificationCancelled) {
-			s.calls.cancel(m.RequestID)
-		}
-		w.WriteHeader(http.StatusAccepted)
-	}
-}
-
-func (e *endpoint) batch(ctx context.Context, w http.ResponseWriter, s *httpSession, text []byte) {
-	if s.version != mcp.ProtocolVersion20250326 {
-		reply(w, http.StatusBadRequest, rpcError(nil, envelope.InvalidRequest, noBatches))
-		return
-	}
-	inner := newSession(s.id)
-	inner.SetProtocolVersion(s.version)
-	answers, bad := e.each(e.core.WithContext(ctx, inner), s.calls, text)
-	switch {
-	case bad != nil:
-		reply(w, http.StatusBadRequest, refused(bad))
-	case len(answers) == 0:
-		w.WriteHeader(http.StatusAccepted)
-	default:
-		reply(w, http.StatusOK, answers)
-	}
-}
-
-// openKey is the context key of the function that opens a session.
-type openKey struct{}
-
-// initialized opens the HTTP session of an initialize that went well, if ctx
-// says so. mcp-go has not begun to answer yet.
-func initialized(ctx context.Context, _ any, request *mcp.InitializeRequest, result *mcp.InitializeResult) {
-	if open, ok := ctx.Value(openKey{}).(func(version, client string)); ok {
-		open(result.ProtocolVersion, label(request.Params.ClientInfo))
-	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(text, '\n')) // the client is gone if this fails
 }

@@ -18,7 +18,7 @@ type call struct {
 	cancelled bool // by the client: it wants no answer
 }
 
-func newInflight() *inflight { return &inflight{byID: map[string]*call{}} }
+func newInflight() *inflight { return &inflight{} }
 
 // start makes the request with that id cancellable; false when one with the
 // same id has no answer yet.
@@ -27,6 +27,9 @@ func (f *inflight) start(ctx context.Context, id []byte) (context.Context, *call
 	defer f.mu.Unlock()
 	if _, twice := f.byID[string(id)]; twice {
 		return ctx, nil, false
+	}
+	if f.byID == nil {
+		f.byID = map[string]*call{}
 	}
 	one := &call{}
 	ctx, one.cancel = context.WithCancel(ctx)
@@ -51,6 +54,16 @@ func (f *inflight) cancel(id []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if one, ok := f.byID[string(id)]; ok {
+		one.cancelled = true
+		one.cancel()
+	}
+}
+
+// cancelAll stops every request: nobody wants an answer any more.
+func (f *inflight) cancelAll() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, one := range f.byID {
 		one.cancelled = true
 		one.cancel()
 	}

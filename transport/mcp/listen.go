@@ -2,7 +2,6 @@ package mcp
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"net/http"
 
@@ -11,42 +10,44 @@ import (
 	"github.com/coatcheck-dev/coatcheck/transport/mcp/envelope"
 )
 
-// listen answers subscriptions/listen over HTTP: an acknowledgement of nothing,
-// for nothing is ever pushed, and the end. mcp-go's handler loses the
-// acknowledgement when the stream ends as soon as it began.
-func (e *endpoint) listen(ctx context.Context, w http.ResponseWriter, m envelope.Message, text []byte) {
-	s := newSession("http-" + rand.Text())
-	answer := e.handle(e.core.WithContext(ctx, s), m, text)
-	if failure, bad := answer.(mcp.JSONRPCError); bad {
-		reply(w, http.StatusBadRequest, failure)
-		return
+// listen answers subscriptions/listen over HTTP: what mcp-go sends to the session
+// goes out while it holds the stream open, the acknowledgement first. Nothing of
+// ours ever changes, so it acknowledges nothing and ends at once.
+func (e *endpoint) listen(ctx context.Context, s *session, out *response, m envelope.Message, text []byte) mcp.JSONRPCMessage {
+	answered := make(chan mcp.JSONRPCMessage, 1)
+	go func() { answered <- e.handle(ctx, m, text) }()
+	send := func(n mcp.JSONRPCNotification) {
+		if text, err := json.Marshal(n); err == nil {
+			_ = out.event(text) // ctx ends when the client is gone
+		}
 	}
-	w.Header().Set("Content-Type", "text/event-stream")
 	for {
 		select {
 		case n := <-s.notifications:
-			event(w, n)
-			continue
-		default:
+			send(n)
+		case answer := <-answered:
+			for {
+				select {
+				case n := <-s.notifications:
+					send(n)
+					continue
+				default:
+				}
+				return answer
+			}
 		}
-		event(w, answer)
-		return
 	}
 }
 
-// event writes one event of a stream.
-func event(w http.ResponseWriter, message any) {
-	text, err := json.Marshal(message)
-	if err != nil {
-		return
+// session answers GET with the stream of a session, which lasts until the client
+// goes away, opens another, or the session ends.
+func (e *endpoint) session(w http.ResponseWriter, r *http.Request, s *httpSession) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	out := newResponse(w, r, e.Heartbeat, cancel)
+	defer out.end()
+	s.outbox.attach(cancel)
+	if out.open() == nil {
+		s.outbox.serve(ctx, out)
 	}
-	_, _ = w.Write(append(append([]byte("event: message\ndata: "), text...), '\n', '\n')) // the client is gone if this fails
-}
-
-// headersAgree applies the rules of 2026-07-28 for its headers. When it is
-// false mcp-go says what is wrong.
-func headersAgree(r *http.Request, m envelope.Message) bool {
-	version := r.Header.Get(mcp.HeaderProtocolVersion)
-	return version == string(m.Version) && r.Header.Get(mcp.HeaderLastEventID) == "" &&
-		mcp.ValidateStandardHeaders(r.Header.Get, version, mcp.MCPMethod(m.Method), json.RawMessage(m.Params)) == nil
 }

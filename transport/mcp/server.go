@@ -24,7 +24,7 @@ type Options struct {
 	Drain           time.Duration    // how long calls may go on after a shutdown began; 0: 10 s
 	MaxSessions     int              // HTTP sessions of one principal, the oldest gives way; 0: 64
 	SessionIdle     time.Duration    // an HTTP session ends when idle for so long; 0: 30 min
-	Heartbeat       time.Duration    // a comment goes out on an SSE stream every so often; 0: 20 s
+	Heartbeat       time.Duration    // a comment goes out on an event stream that has nothing to say this often; 0: 20 s
 	Now             func() time.Time // nil: time.Now
 }
 
@@ -82,13 +82,10 @@ type Server struct {
 // NewServer returns a Server that offers list.
 func NewServer(list []tools.Tool, opts *Options) *Server {
 	s := &Server{Options: opts.withDefaults(), tools: make(map[string]tools.Tool, len(list))}
-	hooks := &server.Hooks{}
-	hooks.AddAfterInitialize(initialized)
 	s.core = server.NewMCPServer("coatcheck", s.Version,
 		server.WithTitle("coatcheck"),
 		server.WithInstructions(instructions),
 		server.WithToolCapabilities(false), // the list never changes
-		server.WithHooks(hooks),
 	)
 	entries := make([]server.ServerTool, 0, len(list))
 	for _, t := range list {

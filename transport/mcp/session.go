@@ -7,7 +7,8 @@ import (
 	"github.com/mark3labs/mcp-go/server"
 )
 
-// session is mcp-go's view of one stdio connection.
+// session is mcp-go's view of one client: a stdio connection, an HTTP session, or
+// a request of 2026-07-28.
 type session struct {
 	id            string
 	ready         atomic.Bool
@@ -25,9 +26,13 @@ var (
 
 func newSession(id string) *session {
 	// mcp-go drops what does not fit. Nothing but the acknowledgement of
-	// subscriptions/listen is ever sent, and each goes out before its answer.
+	// subscriptions/listen is ever sent this way, and each goes out before its
+	// answer. All else goes through peer.
 	return &session{id: id, notifications: make(chan mcp.JSONRPCNotification, 16)}
 }
+
+// newQuietSession is a session that mcp-go sends nothing to by itself.
+func newQuietSession(id string) *session { return &session{id: id} }
 
 // SessionID returns a name no other session of the process has.
 func (s *session) SessionID() string { return s.id }

@@ -1,9 +1,13 @@
 package mcp
 
 import (
+	"context"
 	"crypto/rand"
+	"encoding/json"
 	"sync"
 	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
 )
 
 // sessions are the Streamable HTTP sessions of the revisions that have them.
@@ -16,47 +20,58 @@ type sessions struct {
 
 	mu     sync.Mutex
 	byID   map[string]*httpSession
+	owners map[string]map[string]*httpSession // by principal, then id
 	pruned time.Time
 }
 
-// httpSession is one of them. Its fields but used never change.
+// httpSession is one of them.
 type httpSession struct {
-	id      string
-	owner   string // identity.Principal.ID of who opened it
-	version string // the revision that initialize agreed on
-	client  string // label
-	calls   *inflight
-	used    time.Time
+	*session // what initialize agreed on
+	owner    string
+	calls    inflight
+	asks     asks
+	outbox   *outbox
+
+	// Guarded by sessions.mu.
+	open int       // requests that are not answered, the stream included
+	used time.Time // when the last one began or ended
 }
 
 func newSessions(o *Options) *sessions {
-	return &sessions{most: o.MaxSessions, idle: o.SessionIdle, now: o.Now, byID: map[string]*httpSession{}}
+	return &sessions{
+		most: o.MaxSessions, idle: o.SessionIdle, now: o.Now,
+		byID: map[string]*httpSession{}, owners: map[string]map[string]*httpSession{},
+	}
 }
 
-// open starts a session. When owner has too many, its longest unused one ends.
-func (t *sessions) open(owner, version, client string) (id string) {
+// start begins a session of owner, who has agreed on what inner holds. When the
+// owner has too many, the longest unused one ends, one without open requests
+// first.
+func (t *sessions) start(owner string, inner *session) *httpSession {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
 	t.prune(now)
-	var oldest *httpSession
-	count := 0
-	for _, s := range t.byID {
-		if s.owner != owner {
-			continue
+	if mine := t.owners[owner]; len(mine) >= t.most {
+		var first *httpSession
+		for _, s := range mine {
+			if first == nil || (s.open > 0) == (first.open > 0) && s.used.Before(first.used) || s.open == 0 && first.open > 0 {
+				first = s
+			}
 		}
-		count++
-		if oldest == nil || s.used.Before(oldest.used) {
-			oldest = s
-		}
+		t.remove(first)
 	}
-	if count >= t.most {
-		delete(t.byID, oldest.id)
-	}
-	s := &httpSession{id: rand.Text(), owner: owner, version: version, client: client, calls: newInflight(), used: now}
+	s := &httpSession{session: inner, owner: owner, outbox: newOutbox(), used: now}
 	t.byID[s.id] = s
-	return s.id
+	if t.owners[owner] == nil {
+		t.owners[owner] = map[string]*httpSession{}
+	}
+	t.owners[owner][s.id] = s
+	return s
 }
+
+// newID returns an id for a session.
+func newID() string { return rand.Text() }
 
 // prune ends what has been idle too long, at most once a minute.
 func (t *sessions) prune(now time.Time) {
@@ -64,37 +79,122 @@ func (t *sessions) prune(now time.Time) {
 		return
 	}
 	t.pruned = now
-	for id, s := range t.byID {
-		if now.Sub(s.used) > t.idle {
-			delete(t.byID, id)
+	for _, s := range t.byID {
+		if t.stale(s, now) {
+			t.remove(s)
 		}
 	}
 }
 
-// use returns the session of that id and owner, or nil when there is none:
-// invented, ended, idle too long and somebody else's look the same.
-func (t *sessions) use(id, owner string) *httpSession {
+func (t *sessions) stale(s *httpSession, now time.Time) bool {
+	return s.open == 0 && now.Sub(s.used) > t.idle
+}
+
+// remove ends a session: its stream, its calls, and the waiting for its client.
+func (t *sessions) remove(s *httpSession) {
+	delete(t.byID, s.id)
+	delete(t.owners[s.owner], s.id)
+	if len(t.owners[s.owner]) == 0 {
+		delete(t.owners, s.owner)
+	}
+	s.outbox.close()
+	s.asks.close()
+	s.calls.cancelAll()
+}
+
+// use returns the session of that id and owner for one request, which ends with
+// done; or nil when there is none: invented, ended, idle too long and somebody
+// else's look the same.
+func (t *sessions) use(id, owner string) (s *httpSession, done func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s, now := t.byID[id], t.now()
+	now := t.now()
+	t.prune(now)
+	s = t.byID[id]
 	if s == nil || s.owner != owner {
-		return nil
+		return nil, nil
 	}
-	if now.Sub(s.used) > t.idle {
-		delete(t.byID, id)
-		return nil
+	if t.stale(s, now) {
+		t.remove(s)
+		return nil, nil
 	}
+	s.open++
 	s.used = now
-	return s
+	return s, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		s.open--
+		s.used = t.now()
+	}
 }
 
 // end ends a session of owner and reports whether there was one.
 func (t *sessions) end(id, owner string) bool {
-	if t.use(id, owner) == nil {
-		return false
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.byID, id)
+	s := t.byID[id]
+	if s == nil || s.owner != owner || t.stale(s, t.now()) {
+		return false
+	}
+	t.remove(s)
 	return true
+}
+
+// exchange is the client of a session in the course of one call.
+type exchange struct {
+	*httpSession
+	out *response
+}
+
+var _ peer = exchange{}
+
+// notify says it on the stream of the call, or after its answer on that of the
+// session.
+func (x exchange) notify(_ context.Context, method string, params any) error {
+	text, err := encode(method, nil, params)
+	if err != nil {
+		return err
+	}
+	return x.send(text)
+}
+
+func (x exchange) send(text []byte) error {
+	if err := x.out.event(text); err != errEnded && err != errNoStream { //nolint:errorlint // they are not wrapped
+		return err
+	}
+	return x.outbox.put(text)
+}
+
+// ask asks the client and has its answer from a POST of the same session.
+func (x exchange) ask(ctx context.Context, method string, params any) (json.RawMessage, error) {
+	if !capable(x.GetClientCapabilities(), method) {
+		return nil, errNoCapability
+	}
+	return x.asks.ask(ctx, func(id json.RawMessage) error {
+		text, err := encode(method, id, params)
+		if err != nil {
+			return err
+		}
+		return x.send(text)
+	}, func(id json.RawMessage) {
+		_ = x.notify(ctx, string(mcp.MethodNotificationCancelled), map[string]any{"requestId": id}) // of no use to a client that is gone
+	})
+}
+
+// onlyNotified is the client of a call without a session: revision 2026-07-28 has
+// no requests of the server, and nothing follows the answer.
+type onlyNotified struct{ out *response }
+
+var _ peer = onlyNotified{}
+
+func (p onlyNotified) notify(_ context.Context, method string, params any) error {
+	text, err := encode(method, nil, params)
+	if err != nil {
+		return err
+	}
+	return p.out.event(text)
+}
+
+func (onlyNotified) ask(context.Context, string, any) (json.RawMessage, error) {
+	return nil, errNoRequests
 }

@@ -167,24 +167,18 @@ func (c *connection) beside(line []byte, fn func()) error {
 }
 
 // run makes one call and sends its answer, unless the client no longer wants it.
-//
-// A tools/call of the older revisions goes straight to its tool. mcp-go decodes
-// such a message five times and encodes the answer three times, which together
-// cost more than the tool; a test holds the two ways to the same answer.
 func (c *connection) run(ctx context.Context, one *call, m envelope.Message, line []byte) {
-	tool, known := c.tools[string(m.Tool)]
+	who := c.who
+	if who.Client == "" {
+		who.Client = load(&c.session.label)
+	}
 	var direct []byte
 	var answer mcp.JSONRPCMessage
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		answer = rpcError(m.ID, mcp.REQUEST_INTERRUPTED, "the server is stopping")
-	case known && string(m.Method) == string(mcp.MethodToolsCall) && m.Plain:
-		who := c.who
-		if who.Client == "" {
-			who.Client = load(&c.session.label)
-		}
-		direct = appendResult(make([]byte, 0, 2048), m.ID, c.call(ctx, tool, who, m.Arguments))
-	default:
+	} else if text, done := c.direct(ctx, who, m); done {
+		direct = append(text, '\n')
+	} else {
 		answer = c.handle(ctx, m, line)
 	}
 	switch wanted := c.calls.finish(m.ID, one); {

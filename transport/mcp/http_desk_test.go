@@ -1,0 +1,138 @@
+package mcp_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/tools"
+	"github.com/coatcheck-dev/coatcheck/transport/httpd"
+	"github.com/coatcheck-dev/coatcheck/transport/mcp"
+)
+
+// newDoor is newWebWith behind the network door, as it is served. stop begins the
+// shutdown; the door is closed when the test ends.
+func newDoor(t *testing.T, limits httpd.Limits, more ...tools.Tool) (w *web, stop func(), stopped <-chan error) {
+	t.Helper()
+	d := newDesk(mcp.Options{}, more...)
+	server, err := httpd.New(httpd.Config{
+		Listen: "127.0.0.1:0", Limits: limits,
+		Authenticate: func(_ context.Context, key string) (identity.Principal, error) {
+			return identity.Principal{Kind: identity.Agent, Name: key}, nil
+		},
+		MCP: d.HTTPHandler(func(r *http.Request) (identity.Principal, bool) { return httpd.PrincipalFrom(r.Context()) }),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		done <- server.Serve(ctx)
+	}()
+	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
+		stop()
+		<-served
+	})
+	return &web{d, t, server.URL() + "/mcp"}, stop, done
+}
+
+// TestHTTPNeverReads: a client that does not read its stream is cut, its call is
+// cancelled, and what waited for it was never more than the way holds.
+func TestHTTPNeverReads(t *testing.T) {
+	var sent atomic.Int64
+	failed := make(chan error, 1)
+	pad := strings.Repeat("p", 64<<10)
+	w, _, _ := newDoor(t, httpd.Limits{WriteTime: 300 * time.Millisecond}, doing("flood", func(ctx context.Context) string {
+		for {
+			if err := mcp.Notify(ctx, "notifications/progress", pad); err != nil {
+				<-ctx.Done() // the call is told
+				failed <- err
+				return "cut"
+			}
+			sent.Add(int64(len(pad)))
+		}
+	}))
+	session := w.open("2025-11-25")
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimSuffix(strings.TrimPrefix(w.url, "http://"), "/mcp"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	body := toolCall("1", "flood", "{}")
+	if _, err := fmt.Fprintf(conn, "POST /mcp HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer one\r\nContent-Type: application/json\r\nAccept: text/event-stream\r\n%s\r\nContent-Length: %d\r\n\r\n%s",
+		conn.RemoteAddr(), session, len(body), body); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-failed; err == nil {
+		t.Error("no error")
+	}
+	if got := sent.Load(); got > 64<<20 {
+		t.Errorf("%d bytes were taken for a client that does not read", got)
+	}
+	if a := w.do("POST", `{"jsonrpc":"2.0","id":1,"method":"ping"}`, session); a.status != 200 {
+		t.Errorf("the session went with the stream: %+v", a)
+	}
+}
+
+// TestHTTPGone: a client that goes away in the middle of a stream cancels its call.
+func TestHTTPGone(t *testing.T) {
+	ended := make(chan struct{})
+	w, _, _ := newDoor(t, httpd.Limits{}, doing("wait", func(ctx context.Context) string {
+		_ = mcp.Notify(ctx, "notifications/progress", nil)
+		<-ctx.Done()
+		close(ended)
+		return ""
+	}))
+	e := w.begin("POST", toolCall("1", "wait", "{}"), w.open("2025-11-25"))
+	e.next()
+	e.close()
+	<-ended
+}
+
+// TestHTTPShutdown: when the desk stops, the streams of sessions end and calls
+// under way are answered, on their streams too.
+func TestHTTPShutdown(t *testing.T) {
+	goOn := make(chan struct{})
+	w, stop, stopped := newDoor(t, httpd.Limits{}, doing("slow", func(ctx context.Context) string {
+		_ = mcp.Notify(ctx, "notifications/progress", nil)
+		<-goOn
+		return "answered"
+	}))
+	mine := w.open("2025-11-25")
+	stream := w.begin("GET", "", mine)
+	call := w.begin("POST", toolCall("1", "slow", "{}"), mine)
+	call.next()
+	stop()
+	if got := stream.next(); got != "EOF" {
+		t.Errorf("the session's stream: %s", got)
+	}
+	close(goOn)
+	if got := call.next(); !strings.Contains(got, "answered") {
+		t.Errorf("the call under way: %s", got)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestHTTPPlainAnswer: an answer with nothing before it is one piece of JSON, with
+// its length, also for clients that take streams.
+func TestHTTPPlainAnswer(t *testing.T) {
+	w, _, _ := newDoor(t, httpd.Limits{})
+	e := w.begin("POST", toolCall("1", "echo", "{}"), w.open("2025-11-25"))
+	text, err := bufio.NewReader(e.res.Body).ReadString('\n')
+	if err != nil || e.res.ContentLength != int64(len(text)) || e.res.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("%v, %d of %d bytes, %v", err, e.res.ContentLength, len(text), e.res.Header)
+	}
+}
