@@ -18,6 +18,7 @@ say = @printf '\n== %s\n'
 buildvcs := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo true || echo false)
 
 js       := transport/mcp/clients/testdata/js
+frameworks := examples/frameworks
 # Programs that only tests start. They live under testdata, where ./... does not look.
 testprogs := ./transport/mcp/bench/testdata/bare
 lintmod  := github.com/golangci/golangci-lint/v2
@@ -74,7 +75,7 @@ race:
 	@.tools/need cc
 	CGO_ENABLED=1 go test -race -count=1 -timeout 15m ./...
 
-clients: $(js)/node_modules/.package-lock.json
+clients: $(js)/node_modules/.package-lock.json $(frameworks)/node_modules/.package-lock.json
 
 # No install script of any package runs: Node itself comes as a locked package that is nothing but its binary.
 $(js)/node_modules/.package-lock.json: $(js)/package.json $(js)/package-lock.json
@@ -82,6 +83,12 @@ $(js)/node_modules/.package-lock.json: $(js)/package.json $(js)/package-lock.jso
 	@.tools/need npm
 	cd $(js) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@.tools/need node $(js)
+	@touch $@
+
+$(frameworks)/node_modules/.package-lock.json: $(frameworks)/package.json $(frameworks)/package-lock.json
+	$(say) 'install the agent frameworks of the examples'
+	@.tools/need npm
+	cd $(frameworks) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 bench:
@@ -103,4 +110,4 @@ soak: fuzz clients
 	CGO_ENABLED=1 go test -race -shuffle=on -count=$(SOAKCOUNT) -failfast -timeout 170m ./...
 
 clean:
-	rm -rf coatcheck coatcheck.exe .cache $(js)/node_modules
+	rm -rf coatcheck coatcheck.exe .cache $(js)/node_modules $(frameworks)/node_modules

@@ -1,6 +1,6 @@
 // Package clients_test drives the built binary with clients that others wrote:
-// the official JavaScript client and the inspector's command line, over stdio
-// in both eras. What they promise: they take what the server says, the upstream
+// the official JavaScript client, the inspector's command line and the agent
+// frameworks of the examples, over stdio, SSE and Streamable HTTP. What they promise: they take what the server says, the upstream
 // receives the key, and the key is nowhere in what they saw.
 //
 // The clients come from npm by a lock file; make clients installs them. Without
@@ -43,11 +43,25 @@ type result struct {
 	Structured map[string]any `json:"structuredContent"`
 }
 
-// TestOfficialClient is the whole way in the official client.
+// TestOfficialClient is the whole way in the official client, over each road.
 func TestOfficialClient(t *testing.T) {
 	t.Parallel()
-	desk := newDesk(t)
-	stdout, stderr := desk.node(t, "story.mjs", desk.echo.URL+"/v1/ask", desk.binary, "mcp")
+	for _, road := range roads {
+		t.Run(road.name, func(t *testing.T) {
+			t.Parallel()
+			officialClient(t, newDesk(t), road.path)
+		})
+	}
+}
+
+func officialClient(t *testing.T, desk *desk, path string) {
+	t.Helper()
+	server := []string{desk.binary, "mcp"}
+	if path != "" {
+		at := desk.serve(t)
+		desk.key, server = at.key, []string{at.url + path}
+	}
+	stdout, stderr := desk.node(t, append([]string{"story.mjs", desk.echo.URL + "/v1/ask"}, server...)...)
 
 	var story struct {
 		Server    struct{ Name, Version string }
@@ -84,19 +98,31 @@ func TestOfficialClient(t *testing.T) {
 }
 
 // TestInspector is the same with the inspector, one process per call: a handle
-// given by one process is good in the next. --strict fails on schemas that some
-// client would not take.
+// given by one process or session is good in the next. --strict fails on schemas
+// that some client would not take.
 func TestInspector(t *testing.T) {
 	t.Parallel()
-	for _, era := range []string{"legacy", "modern"} {
-		t.Run(era, func(t *testing.T) {
+	for _, c := range []struct{ era, road, path string }{
+		{"legacy", "stdio", ""},
+		{"modern", "stdio", ""},
+		{"legacy", "sse", "/sse"},
+		{"legacy", "streamable-http", "/mcp"},
+		{"modern", "streamable-http", "/mcp"},
+	} {
+		t.Run(c.era+"/"+c.road, func(t *testing.T) {
 			t.Parallel()
 			desk := newDesk(t)
+			server := map[string]any{"command": desk.binary, "args": []string{"mcp"}, "env": map[string]string{"COATCHECK_HOME": desk.home}}
+			if c.path != "" {
+				at := desk.serve(t)
+				server = map[string]any{"type": c.road, "url": at.url + c.path, "headers": map[string]string{"Authorization": "Bearer " + at.key}}
+			}
+			desk.configure(t, server)
 			inspect := func(args ...string) []byte {
 				t.Helper()
 				all := []string{
 					"node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js", "--cli",
-					"--config", desk.config, "--server", "coatcheck", "--protocol-era", era,
+					"--config", desk.config, "--server", "coatcheck", "--protocol-era", c.era,
 				}
 				stdout, stderr := desk.node(t, append(all, args...)...)
 				desk.checkUnseen(t, stdout, stderr)
@@ -140,6 +166,7 @@ func TestInspector(t *testing.T) {
 // desk is a home with one secret, and the API that the secret is for.
 type desk struct {
 	binary, dir, home, config, value string
+	key                              string // of an agent, for programs that call a server
 	echo                             *httptest.Server
 
 	mu   sync.Mutex
@@ -149,7 +176,7 @@ type desk struct {
 func newDesk(t *testing.T) *desk {
 	t.Helper()
 	dir := t.TempDir()
-	d := &desk{binary: binary(t), dir: dir, home: filepath.Join(dir, "home"), config: filepath.Join(dir, "mcp.json")}
+	d := &desk{binary: binary(t), dir: dir, home: filepath.Join(dir, ".config", "coatcheck"), config: filepath.Join(dir, "mcp.json")}
 	// With characters that every escaping writes differently.
 	d.value = "sk-test-" + rand.Text() + `/+="&<>`
 
@@ -167,21 +194,24 @@ func newDesk(t *testing.T) *desk {
 	d.run(t, "", "init")
 	d.run(t, d.value+"\n", "secret", "set", secretPath, "--to", d.echo.URL+"/v1/*")
 
-	config, err := json.Marshal(map[string]any{"mcpServers": map[string]any{
-		"coatcheck": map[string]any{"command": d.binary, "args": []string{"mcp"}, "env": map[string]string{"COATCHECK_HOME": d.home}},
-	}})
+	return d
+}
+
+// configure writes the inspector's configuration.
+func (d *desk) configure(t *testing.T, server map[string]any) {
+	t.Helper()
+	config, err := json.Marshal(map[string]any{"mcpServers": map[string]any{"coatcheck": server}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(d.config, config, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return d
 }
 
 // env keeps the clients away from the real home and its keychain.
 func (d *desk) env() []string {
-	return append(os.Environ(), "HOME="+d.dir, "COATCHECK_HOME="+d.home, "MCP_INSPECTOR_SECRET_STORE=memory", "NO_COLOR=1")
+	return append(os.Environ(), "HOME="+d.dir, "XDG_CONFIG_HOME="+filepath.Join(d.dir, ".config"), "COATCHECK_HOME="+d.home, "MCP_INSPECTOR_SECRET_STORE=memory", "NO_COLOR=1", "COATCHECK_AGENT_KEY="+d.key)
 }
 
 func (d *desk) run(t *testing.T, stdin string, args ...string) {
