@@ -62,7 +62,7 @@ func TestManyStartAtOnce(t *testing.T) {
 	for _, entry := range entries {
 		names = append(names, entry.Name())
 	}
-	if got, want := strings.Join(names, " "), "checkpoint checkpoint.lock config.yaml key policy.yaml vault.db"; got != want {
+	if got, want := strings.Join(names, " "), "checkpoint checkpoint.lock config.yaml key policy.yaml vault.db vault.db-gate vault.db-turn"; got != want {
 		t.Errorf("the home holds %s; want %s", got, want)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "key"))

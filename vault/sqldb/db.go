@@ -13,7 +13,9 @@ import (
 	"github.com/coatcheck-dev/coatcheck/vault/private"
 )
 
-// BusyTimeout bounds the wait for another process's transaction.
+// BusyTimeout bounds the wait for the transactions of other processes, in the
+// queue and, where somebody writes who does not stand in it, once more for
+// SQLite's own lock.
 const BusyTimeout = 5 * time.Second
 
 // readers is the number of connections that [DB.View] may use at once.
@@ -22,8 +24,10 @@ const readers = 4
 // DB is an open state database, safe for concurrent use.
 type DB struct {
 	dsn    string
+	busy   time.Duration
 	writer *conn // used by the leader of the queue only
 	queue  queue
+	turn   *turn // among processes; the leader's
 
 	closed chan struct{}
 	idle   chan *conn    // readers not in use
@@ -53,6 +57,7 @@ func open(ctx context.Context, path string, migrations []Migration, busy time.Du
 		dsn: fmt.Sprintf("%s?_pragma=busy_timeout(%d)&_pragma=synchronous(FULL)&_pragma=checkpoint_fullfsync(ON)"+
 			"&_pragma=temp_store(MEMORY)&_pragma=secure_delete(ON)&_pragma=trusted_schema(OFF)&_dqs=0",
 			fileURI(path), busy.Milliseconds()),
+		busy:   busy,
 		queue:  queue{stopped: make(chan struct{})},
 		closed: make(chan struct{}),
 		idle:   make(chan *conn, readers),
@@ -65,8 +70,8 @@ func open(ctx context.Context, path string, migrations []Migration, busy time.Du
 	if db.writer, err = connect(db.dsn); err != nil {
 		return nil, err
 	}
-	if err := migrate(db.writer, migrations); err != nil {
-		return nil, errors.Join(err, db.writer.close())
+	if err := db.migrate(ctx, path, migrations); err != nil {
+		return nil, errors.Join(err, db.writer.close(), db.turn.close())
 	}
 	return db, nil
 }
@@ -110,7 +115,7 @@ func (db *DB) Close() error {
 		}
 	}
 	// The last connection to close folds the log and removes it.
-	return errors.Join(append(errs, db.writer.close())...)
+	return errors.Join(append(errs, db.writer.close(), db.turn.close())...)
 }
 
 // ErrClosed means that the database was closed before the call.

@@ -17,13 +17,15 @@
 // savepoint and no change of goroutine. Reads run on connections of their own
 // and never wait for a writer.
 //
+// The processes that write one database take turns in the order of their
+// coming, by two locks on files beside it (turn.go). A wait for one that does not
+// move ends in [vault.ErrBusy] after [BusyTimeout].
+//
 // Choices: SQLite through modernc, write-ahead log, synchronous=FULL, so that an
 // acknowledged change survives a power cut as far as fsync does (on macOS that
 // reaches the drive, not always its platter). Handing SQL to many connections
 // at once was rejected: SQLite's busy polling starves. So was database/sql: its
-// pool and conversions cost a third of a short query. What it does not do yet:
-// writers of several processes take turns by that polling, bounded by
-// [BusyTimeout].
+// pool and conversions cost a third of a short query.
 //
 // SQL is written with "?" placeholders; in migrations {blob} is a byte column
 // and {text} one of text that sorts byte for byte. dialect.go holds what differs

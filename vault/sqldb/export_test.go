@@ -29,3 +29,33 @@ func (db *DB) Closing() bool {
 
 // MaxBatch is how many writes share one commit at most.
 const MaxBatch = maxBatch
+
+// TurnFiles are the names of a database's locks.
+var TurnFiles = turnFiles
+
+// Turn is a place in the queue of processes.
+type Turn struct{ *turn }
+
+// OpenTurn opens the locks of a database.
+func OpenTurn(database string) (Turn, error) {
+	t, err := openTurn(database)
+	return Turn{t}, err
+}
+
+// Take waits for the turn.
+func (t Turn) Take(ctx context.Context, wait time.Duration) error {
+	return t.take(ctx, time.Now().Add(wait))
+}
+
+// Release gives it to the next one.
+func (t Turn) Release() error { return t.release() }
+
+// Close gives up the place.
+func (t Turn) Close() error { return t.close() }
+
+// Asks reports whether somebody stands in the queue.
+func (t Turn) Asks() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.asking
+}

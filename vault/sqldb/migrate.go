@@ -1,9 +1,12 @@
 package sqldb
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
@@ -22,22 +25,39 @@ type Migration struct {
 
 // migrate brings the database to version len(migrations), kept in
 // user_version. Reading the version needs no write lock, so a start on an
-// up-to-date database waits for nobody. A file of somebody else is not touched.
-func migrate(c *conn, migrations []Migration) error {
+// up-to-date database waits for nobody. A file of somebody else is not touched,
+// and nothing is laid beside it.
+func (db *DB) migrate(ctx context.Context, path string, migrations []Migration) error {
+	c := db.writer
 	version, err := readVersion(c, len(migrations))
 	if err != nil {
 		return err
 	}
-	if err := useLog(c); err != nil {
+	// SQLite follows links too, before it names the log.
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return mapError(err)
+	}
+	if db.turn, err = openTurn(path); err != nil {
 		return err
 	}
 	if version == len(migrations) {
-		return nil
+		return useLog(c)
+	}
+	if err := db.turn.take(ctx, time.Now().Add(db.busy)); err != nil {
+		return err
+	}
+	err = migrateInTurn(c, migrations)
+	return errors.Join(err, db.turn.release())
+}
+
+func migrateInTurn(c *conn, migrations []Migration) error {
+	if err := useLog(c); err != nil {
+		return err
 	}
 	if err := c.begin("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	err = migrateInTx(c, migrations)
+	err := migrateInTx(c, migrations)
 	if err == nil {
 		_, err = c.exec("COMMIT")
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/coatcheck-dev/coatcheck/vault"
@@ -76,6 +77,10 @@ func TestOpenRefuses(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			path := tc.path(t)
 			before, _ := os.ReadFile(path)
+			var beside []string
+			if tc.want != os.ErrNotExist { //nolint:errorlint // a field of the table
+				beside = files(t, filepath.Dir(path))
+			}
 			db, err := sqldb.Open(t.Context(), path, migrations)
 			if err == nil {
 				_ = db.Close()
@@ -86,8 +91,11 @@ func TestOpenRefuses(t *testing.T) {
 			if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
 				t.Error("the refused file was changed")
 			}
-			if entries, _ := os.ReadDir(filepath.Dir(path)); len(entries) > 1 {
-				t.Errorf("left behind: %v", entries)
+			if beside == nil {
+				return
+			}
+			if got := files(t, filepath.Dir(path)); !slices.Equal(got, beside) {
+				t.Errorf("left behind: %v, before: %v", got, beside)
 			}
 		})
 	}

@@ -75,6 +75,13 @@ func (q *queue) take() []*job {
 	return batch
 }
 
+// leave takes the leader's own job out, of which nothing was begun.
+func (q *queue) leave() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting = slices.Delete(q.waiting, 0, 1)
+}
+
 // pass hands the lead to the next job, if there is one.
 func (q *queue) pass() {
 	q.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Update queues fn, runs it in a write transaction and returns after the
@@ -17,7 +18,7 @@ func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	j := &job{ctx: ctx, fn: fn, wake: make(chan struct{}, 1)}
+	j := &job{ctx: ctx, end: time.Now().Add(db.busy), fn: fn, wake: make(chan struct{}, 1)}
 	if err := db.queue.join(j); err != nil {
 		return err
 	}
@@ -25,7 +26,7 @@ func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 		return err
 	}
 	if j.leads {
-		db.lead()
+		db.lead(j)
 	}
 	if j.panicked != nil {
 		panic(j.panicked)
@@ -37,6 +38,7 @@ func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 // took it, and to its caller once it was woken.
 type job struct {
 	ctx      context.Context
+	end      time.Time // of the wait for other processes
 	fn       func(*Tx) error
 	leads    bool
 	wake     chan struct{} // one token: lead, or done
@@ -51,9 +53,15 @@ func (j *job) failed() bool { return j.err != nil || j.panicked != nil }
 // it is kept.
 var errAbandoned = errors.New("write was abandoned")
 
-// lead commits the leader's own write with those waiting behind it and hands
-// the lead on.
-func (db *DB) lead() {
+// lead waits for the turn, commits the leader's own write with those that wait
+// behind it by then, and hands the lead on. Without a turn it hands the lead on
+// all the same: the others may have more time left.
+func (db *DB) lead(own *job) {
+	if own.err = db.turn.take(own.ctx, own.end); own.err != nil {
+		db.queue.leave()
+		db.queue.pass()
+		return
+	}
 	batch := db.queue.take()
 	whole := false
 	defer func() { // also when a function ended the goroutine
@@ -63,6 +71,7 @@ func (db *DB) lead() {
 				j.err = errAbandoned
 			}
 		}
+		_ = db.turn.release() // fails only where there is nothing left to release
 		db.queue.pass()
 		for _, j := range batch[1:] {
 			j.wake <- struct{}{}
