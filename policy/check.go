@@ -62,10 +62,29 @@ func (r *Rule) lint() []string {
 	if r.Shape != "" && !slices.Contains(r.Rights, Use) {
 		say("shape has no effect without the right use")
 	}
+	if r.when != nil {
+		if always, constant := r.when.Constant(); constant {
+			out = append(out, alwaysOrNever(always, r.Deny))
+		}
+		if r.when.Uses("client") {
+			say("client is what a client calls itself: anybody can say it, and it is no identity")
+		}
+	}
 	if r.Permanent && !slices.Contains(r.Rights, Delete) {
 		say("permanent has no effect without the right delete")
 	}
 	return out
+}
+
+func alwaysOrNever(always, deny bool) string {
+	switch {
+	case always:
+		return "its condition is always true: remove it"
+	case deny:
+		return "can never deny anything: its condition is never true"
+	default:
+		return "can never apply: its condition is never true"
+	}
 }
 
 // shadow returns a deny rule that matches whatever the allow rule r does.
@@ -74,7 +93,7 @@ func (p *Policy) shadow(r *Rule) *Rule {
 		return nil
 	}
 	for _, d := range p.rules {
-		if d.Deny && len(d.To) == 0 && all(r.Rights, d.Rights) && all(r.Doors, d.Doors) &&
+		if d.Deny && d.when == nil && len(d.To) == 0 && all(r.Rights, d.Rights) && all(r.Doors, d.Doors) &&
 			coversAll(d.Agents, r.Agents, agentCovers) && coversAll(d.Paths, r.Paths, vault.Glob.Match) {
 			return d
 		}

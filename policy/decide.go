@@ -3,6 +3,8 @@ package policy
 import (
 	"slices"
 	"strings"
+
+	"github.com/coatcheck-dev/coatcheck/policy/condition"
 )
 
 // The fixed reasons of a [Decision].
@@ -11,6 +13,8 @@ const (
 	reasonDenied  = "a rule denies it"
 	reasonNoRule  = "no rule allows it"
 	reasonTarget  = "no rule allows this destination"
+	reasonUnseen  = "the rules depend on the secret and do not allow it"
+	reasonWhen    = "no rule allows it under these conditions"
 )
 
 // Decide answers whether a request is permitted: some one allow rule holds
@@ -24,6 +28,10 @@ const (
 // permission to use: whoever redeems asks again, with the target, and heeds
 // that answer's limits too.
 //
+// A rule with a condition ("when") holds only if that is true. A condition with
+// no value, because a tag is not there or a fact is not known, is false in an
+// allow rule and true in a deny rule.
+//
 // In case of doubt "to" denies: a star in a deny rule's host covers every name
 // below, across public suffixes too, and its paths also match what a server may
 // read the path as, without ";parameters" and with escapes undone.
@@ -32,11 +40,8 @@ func (p *Policy) Decide(r Request) Decision {
 		return Decision{Reason: reasonNoRule}
 	}
 	v := p.view(r.Subject, r.Right)
-	s := sum{path: string(r.Path), target: newAim(r.Target), right: r.Right}
-	w := walk{trie: &v.trie, path: s.path, node: -1}
-	for c := w.next(); c != nil; c = w.next() {
-		s.cell(c, w.depth == len(s.path))
-	}
+	q := newQuestion(r)
+	s := v.ask(&q)
 	switch {
 	case s.deny != nil:
 		d := Decision{Rule: s.deny.Name, RuleHash: s.deny.Hash, Reason: s.deny.Reason}
@@ -46,6 +51,8 @@ func (p *Policy) Decide(r Request) Decision {
 		return d
 	case s.allow.rule == nil && s.elsewhere:
 		return Decision{Reason: reasonTarget}
+	case s.allow.rule == nil && s.unmet:
+		return Decision{Reason: reasonWhen}
 	case s.allow.rule == nil:
 		return Decision{Reason: reasonNoRule}
 	}
@@ -57,36 +64,96 @@ func (p *Policy) Decide(r Request) Decision {
 		d.Shape = s.allow.shape.Shape
 	}
 	if !s.everywhere {
-		d.To = v.to(s)
+		d.To = v.to(&q)
 	}
 	return d
+}
+
+// question is a request on its way through the rules.
+type question struct {
+	Request
+	path   string
+	target aim // not known, or of no matter to the right: empty
+	facts  *condition.Facts
+	blind  bool // pass over conditions that ask about the secret …
+	passed bool // … and tell that there was one
+}
+
+func newQuestion(r Request) question {
+	return question{Request: r, path: string(r.Path), target: newAim(r.Target)}
+}
+
+// meets reports whether a rule's condition allows it to apply.
+func (q *question) meets(r *Rule) bool {
+	if r.when == nil {
+		return true
+	}
+	if q.blind && r.when.NeedsSecret() {
+		q.passed = true
+		return false
+	}
+	holds, err := r.when.Holds(q.known())
+	return holds || err != nil && r.Deny
+}
+
+// known are the facts of the request, gathered when the first condition asks.
+func (q *question) known() *condition.Facts {
+	if q.facts == nil {
+		q.facts = &condition.Facts{Now: q.Now, Agent: q.Agent, Door: string(q.Door), Path: q.path, Client: q.Client, IP: q.IP}
+		if q.Secret != nil {
+			q.facts.Secret = &condition.Secret{Tier: string(q.Secret.Tier), Tags: q.Secret.Tags}
+		}
+	}
+	return q.facts
+}
+
+// ask walks the tree along the path and sums up what the rules on the way say.
+func (v *view) ask(q *question) sum {
+	var s sum
+	w := walk{trie: &v.trie, path: q.path, node: -1}
+	for c := w.next(); c != nil; c = w.next() {
+		s.cell(q, c, w.depth == len(q.path))
+	}
+	return s
+}
+
+// NeedsSecret reports whether the answer to r may depend on the tier or the tags
+// of the secret, so that [Request].Secret must be looked up first. It looks at
+// the rules for that very path, and is free where no rule asks.
+func (p *Policy) NeedsSecret(r Request) bool {
+	if p == nil || !p.unseen || r.Agent == "" || r.Path == "" {
+		return false
+	}
+	v := p.view(r.Subject, r.Right)
+	if !v.unseen {
+		return false
+	}
+	q := newQuestion(r)
+	q.blind = true
+	return v.ask(&q).deny == nil && q.passed
 }
 
 // sum gathers what the rules on the way say. A later cell has a longer
 // prefix, so its rules come first; within one cell the lowest rank does.
 type sum struct {
-	path   string
-	target aim // not known, or of no matter to the right: empty
-	right  Right
-
 	deny       *Rule
 	allow      tally
 	everywhere bool // an allow rule without "to" holds
 	elsewhere  bool // an allow rule has this path and another destination
+	unmet      bool // an allow rule would hold but for its condition
 }
 
-func (s *sum) cell(c *cell, end bool) {
+func (s *sum) cell(q *question, c *cell, end bool) {
 	var here sum // what this cell says
-	here.path, here.target, here.right = s.path, s.target, s.right
 	if c.open != nil {
-		here.group(c.open)
+		here.group(q, c.open)
 	}
 	if end && c.exact != nil {
-		here.group(c.exact)
+		here.group(q, c.exact)
 	}
 	for i := range c.shaped {
-		if c.shaped[i].glob.Match(s.path) {
-			here.rule(c.shaped[i].rule)
+		if c.shaped[i].glob.Match(q.path) {
+			here.rule(q, c.shaped[i].rule)
 		}
 	}
 	if here.deny != nil {
@@ -104,9 +171,10 @@ func (s *sum) cell(c *cell, end bool) {
 	}
 	s.everywhere = s.everywhere || here.everywhere
 	s.elsewhere = s.elsewhere || here.elsewhere
+	s.unmet = s.unmet || here.unmet
 }
 
-func (s *sum) group(g *group) {
+func (s *sum) group(q *question, g *group) {
 	if g.deny != nil {
 		s.deny = first(s.deny, g.deny)
 	}
@@ -114,43 +182,46 @@ func (s *sum) group(g *group) {
 		s.everywhere = true
 		s.allow.merge(&g.allow)
 	}
+	s.rules(q, g.when)
 	n := g.narrow
 	switch {
 	case n == nil:
-	case s.target.Target == nil:
+	case q.target.Target == nil:
 		if n.allow.rule != nil {
 			s.allow.merge(&n.allow)
 		}
 	default:
 		s.elsewhere = s.elsewhere || n.allow.rule != nil
-		host := s.target.Host
-		s.rules(n.byHost[host])
+		host := q.target.Host
+		s.rules(q, n.byHost[host])
 		for i := 1; i < len(host); i++ {
 			if host[i] == '.' {
-				s.rules(n.byHost[host[i:]])
+				s.rules(q, n.byHost[host[i:]])
 			}
 		}
 	}
 }
 
-func (s *sum) rules(rules []*Rule) {
+func (s *sum) rules(q *question, rules []*Rule) {
 	for _, r := range rules {
-		s.rule(r)
+		s.rule(q, r)
 	}
 }
 
 // rule takes in one rule whose path matches.
-func (s *sum) rule(r *Rule) {
-	narrow := r.narrows(s.right)
+func (s *sum) rule(q *question, r *Rule) {
+	narrow, target := r.narrows(q.Right), q.target
 	switch {
-	case narrow && s.target.Target == nil && r.Deny:
-	case narrow && s.target.Target != nil && !r.reaches(s.target):
-		s.elsewhere = s.elsewhere || !r.Deny
+	case narrow && target.Target == nil && r.Deny:
+	case narrow && target.Target != nil && !r.reaches(target):
+		s.elsewhere = s.elsewhere || !r.Deny && q.meets(r)
+	case !q.meets(r):
+		s.unmet = s.unmet || !r.Deny
 	case r.Deny:
 		s.deny = first(s.deny, r)
 	default:
 		s.everywhere = s.everywhere || !narrow
-		s.allow.add(r, s.right)
+		s.allow.add(r, q.Right)
 	}
 }
 
@@ -167,28 +238,34 @@ func (t *tally) merge(other *tally) {
 
 // to walks once more and collects the "to" of every holding rule; it is apart
 // from the first walk so that a denied request allocates nothing.
-func (v *view) to(s sum) []Narrow {
+func (v *view) to(q *question) []Narrow {
 	var to []Narrow
 	add := func(r *Rule) {
-		if !r.Deny && (s.target.Target == nil || r.reaches(s.target)) {
+		if !r.Deny && (q.target.Target == nil || r.reaches(q.target)) && q.meets(r) {
 			to = append(to, r.To...)
 		}
 	}
-	w := walk{trie: &v.trie, path: s.path, node: -1}
+	w := walk{trie: &v.trie, path: q.path, node: -1}
 	for c := w.next(); c != nil; c = w.next() {
 		groups := [2]*group{c.open, nil}
-		if w.depth == len(s.path) {
+		if w.depth == len(q.path) {
 			groups[1] = c.exact
 		}
 		for _, g := range groups {
-			if g != nil && g.narrow != nil {
+			if g == nil {
+				continue
+			}
+			for _, r := range g.when {
+				add(r)
+			}
+			if g.narrow != nil {
 				for _, r := range g.narrow.rules {
 					add(r)
 				}
 			}
 		}
 		for _, sh := range c.shaped {
-			if sh.glob.Match(s.path) {
+			if sh.glob.Match(q.path) {
 				add(sh.rule)
 			}
 		}
@@ -222,7 +299,7 @@ func reach(rules []*Rule, right Right) []string {
 			switch {
 			case !r.Deny:
 				allowed = append(allowed, prefix)
-			case open && !r.narrows(right):
+			case open && r.when == nil && !r.narrows(right):
 				denied = append(denied, prefix)
 			}
 		}

@@ -120,12 +120,15 @@ const (
 	missRight
 	missDoor
 	missTarget
+	missWhen
 )
 
 // nearRule is a rule that names the agent, and which conditions it misses.
 type nearRule struct {
 	rule   *Rule
 	misses int
+	open   bool // its condition has no value for this request
+	unseen bool // its condition asks about the secret, which was not looked up
 }
 
 // near returns the rules that name the agent: those for other paths last,
@@ -135,7 +138,7 @@ func (p *Policy) near(r Request) []nearRule {
 		return nil
 	}
 	var found []nearRule
-	target := newAim(r.Target)
+	q := newQuestion(r)
 	for _, rule := range p.ranked {
 		if !rule.names(r.Subject) {
 			continue
@@ -150,8 +153,15 @@ func (p *Policy) near(r Request) []nearRule {
 		if !slices.Contains(rule.Doors, r.Door) {
 			n.misses |= missDoor
 		}
-		if rule.narrows(r.Right) && (r.Target == nil && rule.Deny || r.Target != nil && !rule.reaches(target)) {
+		if rule.narrows(r.Right) && (r.Target == nil && rule.Deny || r.Target != nil && !rule.reaches(q.target)) {
 			n.misses |= missTarget
+		}
+		if rule.when != nil {
+			holds, err := rule.when.Holds(q.known())
+			n.open, n.unseen = err != nil, r.Secret == nil && rule.when.NeedsSecret()
+			if !holds && (err == nil || !rule.Deny) {
+				n.misses |= missWhen
+			}
 		}
 		found = append(found, n)
 	}
@@ -167,6 +177,10 @@ func (n nearRule) why(r Request) string {
 		verb = "denies"
 	}
 	switch {
+	case n.misses&^missWhen == 0 && n.unseen:
+		return "depends on the tier or tags of the secret"
+	case n.misses == 0 && n.open:
+		return verb + " it, since its condition has no value here"
 	case n.misses == 0:
 		return verb + " it"
 	case n.misses&missPath != 0:
@@ -175,11 +189,44 @@ func (n nearRule) why(r Request) string {
 		return verb + " " + strings.Join(texts(n.rule.Rights), ", ") + " only"
 	case n.misses&missDoor != 0:
 		return verb + " it through " + strings.Join(texts(n.rule.Doors), ", ") + " only"
+	case n.misses&missTarget == 0:
+		why := verb + " it only when " + n.rule.condition()
+		if n.open {
+			why += ", which has no value here"
+		}
+		return why
 	case r.Target == nil:
 		return verb + " it to " + destinations(n.rule.To) + ", which is decided when a handle is used"
 	default:
 		return verb + " it to " + destinations(n.rule.To) + " only"
 	}
+}
+
+// maxShown is how much of a condition an explanation shows, in characters.
+const maxShown = 200
+
+// condition is the rule's condition on one line.
+func (r *Rule) condition() string {
+	text := []rune(strings.Join(strings.Fields(r.When), " "))
+	if len(text) > maxShown {
+		return string(text[:maxShown]) + "…"
+	}
+	return string(text)
+}
+
+// ExplainUnseen explains a refusal that depends on the tier or tags of a
+// secret, to somebody who may not know whether there is one: the answer is the
+// same for each secret and for none. [Request].Secret is ignored.
+func (p *Policy) ExplainUnseen(r Request) Explanation {
+	r.Secret = nil
+	e := Explanation{Decision: Decision{Reason: reasonUnseen}}
+	near := p.near(r)
+	for _, n := range near[:min(len(near), maxConsidered)] {
+		e.Considered = append(e.Considered, RuleVerdict{n.rule.Name, n.why(r)})
+	}
+	e.Sentence = ask(r, false) + ": the rules for this path depend on the tier or tags of the secret, and they do not allow it."
+	e.Next = "Choose a secret from list_secrets, or ask the owner to allow " + string(r.Right) + " on this path."
+	return e
 }
 
 // refusal says why no rule allows a request, from the allow rule that is
@@ -199,6 +246,8 @@ func refusal(r Request, near []nearRule) (because, next string) {
 	switch n.misses {
 	case missDoor:
 		next = "Use a door that the rule names, or ask the owner to add " + string(r.Door) + " to its doors."
+	case missWhen:
+		next = "Try again when that is so, or ask the owner about the rule's condition."
 	case missTarget:
 		next = "Send the request to an allowed destination, or ask the owner to add this one to the rule."
 	default:

@@ -21,6 +21,7 @@ import (
 //     doors: [egress, mcp]
 //     paths: ["production/openai/*"]
 //     allow: [list, use]
+//     when: "agent == \"x\""
 //     limits: {ttl: 15m, uses: 100, rate: 60/m}
 //     permanent: true
 //     to:
@@ -77,6 +78,9 @@ func (r *Rule) format(b *strings.Builder) {
 		line("deny", flow(r.Rights, plain))
 	} else {
 		line("allow", flow(r.Rights, plain))
+	}
+	if r.When != "" {
+		line("when", strconv.Quote(r.When))
 	}
 	if r.Limits != (Limits{}) {
 		line("limits", r.Limits.format())

@@ -46,6 +46,9 @@ func drawRule(t *rapid.T, name string) string {
 	if rapid.Bool().Draw(t, "with doors") {
 		line("doors: %s", list(subset(t, "doors", []string{"mcp", "rest", "egress"}, 2)))
 	}
+	if when := drawWhen(t); when != "" {
+		line("when: '%s'", when)
+	}
 	deny := rapid.IntRange(0, 3).Draw(t, "deny") == 0
 	to := rapid.IntRange(0, 2).Draw(t, "narrow") == 0
 	rights := []string{"list", "use", "reveal", "delete"}
@@ -133,6 +136,7 @@ func drawRequest(t *rapid.T) policy.Request {
 			Path:   rapid.SampledFrom(targets).Draw(t, "url path"),
 		}
 	}
+	drawFacts(t, &q)
 	return q
 }
 

@@ -45,6 +45,10 @@ type Subject struct {
 	Agent string // the agent's name, "local" for the unnamed one over stdio
 	Stdio bool   // it came over stdio, so that @stdio means it too
 	Door  Door
+	// Client is what the client calls itself: a label for conditions and the
+	// log, which anybody can choose. It is no identity.
+	Client string
+	IP     string // address without port; "" where there is none, as over stdio
 }
 
 // Request is one question to a policy.
@@ -56,6 +60,20 @@ type Request struct {
 	// as when a handle is issued. Only [Use] has a target; with another right
 	// it is ignored.
 	Target *vault.Target
+	// Now is when it is asked, for conditions. Zero is not known: a condition
+	// that needs it is an error, so an allow rule does not hold and a deny does.
+	Now time.Time
+	// Secret is what conditions may ask about the secret at Path. Nil means that
+	// it was not looked up: a condition that needs it is an error. It is needed
+	// only when [Policy.NeedsSecret] says so.
+	Secret *Secret
+}
+
+// Secret is what a condition may know of a secret. The zero Secret is that
+// there is none: no tier and no tags.
+type Secret struct {
+	Tier vault.Tier
+	Tags map[string]string
 }
 
 // Rate is at most Count uses in Per. The zero Rate is no limit.

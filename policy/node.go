@@ -58,7 +58,7 @@ func kind(n ast.Node) string {
 }
 
 // later are fields whose meaning is reserved.
-var later = []string{"when", "tests"}
+var later = []string{"tests"}
 
 // fields returns the fields of a mapping in the order of the file. Unknown,
 // repeated and empty ones fail. what names the mapping in messages.

@@ -29,7 +29,10 @@ func matches(glob, s string) bool {
 func some[T any](list []T, f func(T) bool) bool { return slices.ContainsFunc(list, f) }
 
 // hits is the meaning of a rule for one request.
-func hits(r policy.Rule, q policy.Request) bool {
+func hits(r policy.Rule, q policy.Request) bool { return concerns(r, q) && meets(r, q) }
+
+// concerns is the meaning of a rule but for its condition.
+func concerns(r policy.Rule, q policy.Request) bool {
 	agent := some(r.Agents, func(a string) bool {
 		if a == "@stdio" {
 			return q.Stdio
@@ -124,6 +127,9 @@ func oracle(rules []policy.Rule, q policy.Request) policy.Decision {
 		open.Target = nil
 		if q.Target != nil && some(rules, func(r policy.Rule) bool { return !r.Deny && hits(r, open) }) {
 			return policy.Decision{Reason: "no rule allows this destination"}
+		}
+		if some(rules, func(r policy.Rule) bool { return !r.Deny && concerns(r, q) }) {
+			return policy.Decision{Reason: "no rule allows it under these conditions"}
 		}
 		return policy.Decision{Reason: "no rule allows it"}
 	}

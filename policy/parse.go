@@ -12,7 +12,7 @@ import (
 // Parse reads a policy (the format is in the package comment); name stands in
 // messages for the file. Every error is a *[SyntaxError].
 func Parse(name string, src []byte) (*Policy, error) {
-	r := &reader{file: name}
+	r := &reader{file: name, src: src}
 	root := r.document(src)
 	if root == nil {
 		return nil, r.err
@@ -74,7 +74,7 @@ func (r *reader) rules(f field) []*Rule {
 func (r *reader) rule(n ast.Node, lines map[string]int) *Rule {
 	rule := &Rule{Line: start(n).line, Doors: []Door{DoorEgress, DoorMCP}}
 	seen := make(map[string]position, 8)
-	fields := r.fields(n, "a rule", "name", "agents", "doors", "paths", "allow", "deny", "limits", "permanent", "to", "shape", "reason")
+	fields := r.fields(n, "a rule", "name", "agents", "doors", "paths", "allow", "deny", "when", "limits", "permanent", "to", "shape", "reason")
 	rule.Deny = slices.ContainsFunc(fields, func(f field) bool { return f.name == "deny" })
 	for _, f := range fields {
 		seen[f.name] = f.at
@@ -93,6 +93,10 @@ func (r *reader) rule(n ast.Node, lines map[string]int) *Rule {
 			rule.Paths = list(r, f, `"production/openai/*"`, r.secretPath)
 		case "allow", "deny":
 			rule.Rights = list(r, f, "list, use", func(n ast.Node) Right { return oneOf(r, n, "right", Rights()) })
+		case "when":
+			if rule.when = r.when(f); rule.when != nil {
+				rule.When = rule.when.String()
+			}
 		case "limits":
 			rule.Limits = r.limits(f)
 		case "permanent":

@@ -14,6 +14,7 @@ type Policy struct {
 	rules     []*Rule // in the order of the file
 	ranked    []*Rule // by name; a rule's rank is its index
 	approvals map[vault.Tier]Approval
+	unseen    bool // some condition asks for a tier or tags
 	views     views
 }
 
@@ -22,6 +23,7 @@ func (p *Policy) rank() {
 	p.ranked = slices.SortedFunc(slices.Values(p.rules), func(a, b *Rule) int { return cmp.Compare(a.Name, b.Name) })
 	for i, r := range p.ranked {
 		r.rank = i
+		p.unseen = p.unseen || r.when != nil && r.when.NeedsSecret()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/coatcheck-dev/coatcheck/policy/condition"
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
 
@@ -18,6 +19,7 @@ type Rule struct {
 	Paths  []vault.Glob // over the secret's path
 	Deny   bool         // Rights are denied rather than allowed
 	Rights []Right
+	When   string // the condition in CEL; "" is none
 	Limits Limits
 	To     []Narrow
 	Shape  string
@@ -25,7 +27,8 @@ type Rule struct {
 	// Permanent says that the right delete reaches past the trash.
 	Permanent bool
 
-	rank int // place among the rules by name
+	rank int             // place among the rules by name
+	when *condition.Expr // When, compiled
 }
 
 // stdioAgents is what a policy calls everybody who comes over stdio.

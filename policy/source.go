@@ -12,6 +12,8 @@ import (
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/scanner"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/coatcheck-dev/coatcheck/policy/condition"
 )
 
 // MaxBytes is the size of the largest policy file: 4 MiB, room for 10,000
@@ -32,7 +34,10 @@ const (
 // after it is thrown away.
 type reader struct {
 	file string
+	src  []byte
 	err  *SyntaxError
+
+	conditions *condition.Compiler // nil until a rule has a condition
 }
 
 func (r *reader) fail(at position, hint, format string, args ...any) {

@@ -86,8 +86,7 @@ var broken = []struct{ name, src, want string }{
 	{"many words", "version: 1\nrules: [" + strings.Repeat("a,", 1<<20) + "]\n", `p:2:1048579: the policy has more than 1048576 words and marks`},
 	// Rules.
 	{"unknown field", ruleWith("alow: [use]"), `p:7:5: unknown field "alow" in a rule; did you mean allow?`},
-	{"far unknown field", ruleWith("bananas: [use]"), `p:7:5: unknown field "bananas" in a rule; known are name, agents, doors, paths, allow, deny, limits, permanent, to, shape, reason`},
-	{"when", ruleWith("when: now > 1"), `p:7:5: field "when" is not supported yet; remove it`},
+	{"far unknown field", ruleWith("bananas: [use]"), `p:7:5: unknown field "bananas" in a rule; known are name, agents, doors, paths, allow, deny, when, limits, permanent, to, shape, reason`},
 	{"field twice", ruleWith("agents: [x]"), `p:7:5: field "agents" is on line 4 already; keep one of them`},
 	{"field without value", ruleWith("shape:"), `p:7:5: field "shape" has no value; write one, or remove the field`},
 	{"rule name twice", ruleWith() + "\n  - name: b\n    agents: [x]\n    paths: [x]\n    allow: [use]\n  - name: a\n    agents: [x]\n", `p:13:11: rule name "a" is taken on line 3 already; give each rule its own name`},

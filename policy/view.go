@@ -66,8 +66,9 @@ func (w *views) add(key viewKey, id string, rules []*Rule) *view {
 
 // view is the rules for one kind of question, found by path.
 type view struct {
-	trie  trie
-	reach []string
+	trie   trie
+	reach  []string
+	unseen bool // some condition asks for a tier or tags
 }
 
 // cell holds the rules whose path glob has the same literal prefix.
@@ -88,6 +89,7 @@ type group struct {
 	deny   *Rule // the first by rank of the deny rules without "to"
 	allow  tally // allow rules without "to"
 	narrow *narrowed
+	when   []*Rule // rules with a condition, tried one by one, in no other field
 }
 
 // narrowed is the rules of a group that have a "to".
@@ -131,19 +133,20 @@ func compile(rules []*Rule, right Right) *view {
 		glob   vault.Glob
 		rule   *Rule
 	}
-	var entries []entry
+	var (
+		entries  []entry
+		prefixes []string
+		cells    []cell
+		v        view
+	)
 	for _, r := range rules {
+		v.unseen = v.unseen || r.when != nil && r.when.NeedsSecret()
 		for _, g := range r.Paths {
 			prefix, _ := g.Prefix()
 			entries = append(entries, entry{prefix, g, r})
 		}
 	}
 	slices.SortStableFunc(entries, func(a, b entry) int { return strings.Compare(a.prefix, b.prefix) })
-	var (
-		prefixes []string
-		cells    []cell
-		v        view
-	)
 	for _, e := range entries {
 		if len(prefixes) == 0 || prefixes[len(prefixes)-1] != e.prefix {
 			prefixes, cells = append(prefixes, e.prefix), append(cells, cell{})
@@ -172,6 +175,8 @@ func (g *group) add(r *Rule, right Right) *group {
 		g = &group{}
 	}
 	switch {
+	case r.when != nil:
+		g.when = append(g.when, r)
 	case r.narrows(right):
 		g.narrow = g.narrow.add(r)
 	case r.Deny:
