@@ -45,6 +45,7 @@ type desk struct {
 	rows   error // why no row of the database can be believed, if so
 	agents *identity.Store
 	known  *catalogue.Catalogue
+	rules  broker.Rules
 }
 
 // verify recomputes the whole log and compares it with what was signed, in the
@@ -150,7 +151,7 @@ func (a *app) assemble(ctx context.Context, h home, db *sqldb.DB, source embedde
 		return nil, err
 	}
 	key := audit.OpenKey(db, "coatcheck.dev/"+keys.VaultID(), keys)
-	d := &desk{home: h, log: log, db: db, keys: keys, known: providers, audit: audit.New(key, key), key: key}
+	d := &desk{home: h, log: log, db: db, keys: keys, known: providers, audit: audit.New(key, key), key: key, rules: rules}
 	rows := d.openRows(ctx, a.now)
 	d.agents = identity.New(rows)
 	d.Broker, err = broker.New(broker.Config{

@@ -54,6 +54,7 @@ func TestScript(t *testing.T) {
 		Cmds: scriptCommands(),
 		Setup: func(env *testscript.Env) error {
 			env.Values[scriptServers{}] = map[string]*scriptServer{}
+			env.Values[scriptUpstreams{}], env.Values[scriptStreams{}] = map[string]*upstream{}, map[string]*sseStream{}
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else each program waits a second under the race detector
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("control", "a\x1bb")
@@ -161,6 +162,15 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"serving":   scriptServe,
 		"terminate": scriptStop,
 		"status":    scriptStatus,
+		"holding":   scriptHold,
+		"held":      scriptHeld,
+		"release":   scriptRelease,
+		"streaming": scriptStream,
+		"say":       scriptSay,
+		"heard":     scriptHeard,
+		"stopping":  scriptStopping,
+		"working":   scriptWorking,
+		"ended":     scriptEnded,
 	}
 	known := make(map[string]func(*testscript.TestScript, bool, []string), len(commands))
 	for name, run := range commands {

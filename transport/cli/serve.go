@@ -107,6 +107,24 @@ func (d *desk) server() *mcp.Server {
 	return mcp.NewServer(tools.All(d.Broker), &mcp.Options{Version: versionText(), Log: d.log})
 }
 
+var errNoPolicy = errors.New("no policy is in force")
+
+// canWork tells whether agents can be served: the database answers as it does
+// to one that shows its key, and there are rules.
+func (d *desk) canWork(ctx context.Context) error {
+	if d.rules.Current() == nil {
+		return errNoPolicy
+	}
+	err := d.db.View(ctx, func(tx *sqldb.Tx) error {
+		_, err := d.agents.ByKey(tx, "nobody's")
+		return err
+	})
+	if errors.Is(err, identity.ErrUnauthenticated) {
+		return nil
+	}
+	return err
+}
+
 // serve listens until ctx ends, and then lets calls in flight finish.
 func (a *app) serve(ctx context.Context, d *desk, c config, insecure bool) error {
 	users, err := uidsOf(c.SocketUsers)
@@ -126,8 +144,9 @@ func (a *app) serve(ctx context.Context, d *desk, c config, insecure bool) error
 			})
 			return who, err
 		},
-		MCP: offered.HTTPHandler(caller),
-		SSE: offered.SSEHandler(caller, func(r *http.Request) <-chan struct{} { return httpd.Stopping(r.Context()) }),
+		Ready: d.canWork,
+		MCP:   offered.HTTPHandler(caller),
+		SSE:   offered.SSEHandler(caller, func(r *http.Request) <-chan struct{} { return httpd.Stopping(r.Context()) }),
 	})
 	var network *net.OpError // a port in use and the like
 	if code, _ := judge(err); code == exitFailed && !errors.As(err, &network) {

@@ -27,6 +27,13 @@ func (a *active) enter() bool {
 	return true
 }
 
+// join counts work that a handler which runs leaves behind. It wants a leave.
+func (a *active) join() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.n++
+}
+
 func (a *active) leave() {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -26,6 +26,7 @@ var (
 	tooSlow       = refusal{http.StatusRequestTimeout, "BODY_TIMEOUT", "the body did not arrive in time"}
 	badBody       = refusal{http.StatusBadRequest, "BAD_BODY", "the body could not be read"}
 	broken        = refusal{http.StatusInternalServerError, "INTERNAL", "internal error"}
+	notReady      = refusal{http.StatusServiceUnavailable, "NOT_READY", "the desk cannot work just now; its log says why"}
 	closing       = refusal{http.StatusServiceUnavailable, "CLOSING", "the server is stopping"}
 )
 

@@ -28,7 +28,7 @@ var ErrInsecureListen = errors.New("agent keys would cross the network in clear 
 // whose text goes nowhere.
 type Authenticate func(ctx context.Context, key string) (identity.Principal, error)
 
-// Config says what to serve and to whom. Authenticate and MCP are required.
+// Config says what to serve and to whom. Authenticate, MCP and Ready are required.
 type Config struct {
 	// Listen is ADDRESS:PORT; empty means [DefaultListen]. ADDRESS is an IP
 	// address or localhost (127.0.0.1); left out, it means 127.0.0.1 too. Port 0
@@ -78,6 +78,10 @@ type Config struct {
 	// up draining: that the server stops is told by [Stopping], so that a stream
 	// can still carry the answers to calls under way.
 	SSE http.Handler
+
+	// Ready tells /readyz whether the desk can work: nil, or an error of which
+	// the log shows the type and nobody the text. Its context ends after 2 s.
+	Ready func(ctx context.Context) error
 
 	// Version is shown by /healthz.
 	Version string

@@ -10,6 +10,7 @@
 //		Authenticate: func(ctx context.Context, key string) (identity.Principal, error) { … },
 //		MCP:          handler, // finds its caller with httpd.PrincipalFrom(r.Context())
 //		SSE:          older,   // learns with httpd.Stopping(r.Context()) that it is time to end
+//		Ready:        func(ctx context.Context) error { … }, // can we work?
 //		Log:          log,
 //	})
 //	if err != nil {
@@ -22,7 +23,11 @@
 //
 //	/mcp             any method, authenticated; handed to Config.MCP
 //	/sse, /messages  any method, authenticated; handed to Config.SSE
-//	/healthz         GET and HEAD, no credential: {"status":"ok","version":"…"}
+//	/healthz         GET and HEAD, no credential: {"status":"ok","version":"…"}, as long as the process answers
+//	/readyz          GET and HEAD, no credential: {"status":"ready"}, or 503 when Config.Ready says no or nothing
+//
+// One check of /readyz runs at a time, for 2 s at most, and its outcome is told
+// for a second, so that asking costs nothing.
 //
 // Everything else is 404. Paths are compared byte for byte: nothing is cleaned
 // or redirected, because a redirect repeats text of the caller.

@@ -59,7 +59,7 @@ func route(r *http.Request) string {
 		return "other"
 	}
 	switch p := r.URL.EscapedPath(); p {
-	case "/mcp", "/sse", "/messages", "/healthz":
+	case "/mcp", "/sse", "/messages", "/healthz", "/readyz":
 		return p
 	}
 	return "other"

@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	routes  = []string{"/mcp", "/sse", "/messages", "/healthz", "/", "/nothing?x=1"}
+	routes  = []string{"/mcp", "/sse", "/messages", "/healthz", "/readyz", "/", "/nothing?x=1"}
 	methods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "BREW"}
 )
 
@@ -238,7 +238,7 @@ func TestOtherPathsAreNotFound(t *testing.T) {
 	d := start(t, nil)
 	for _, path := range []string{
 		"/", "/mcp/", "//mcp", "/./mcp", "/x/../mcp", "/%6dcp", "/mcp%2f", "/mcp%00", "/MCP", "/mcp;x", "/debug/pprof/", "/debug/vars",
-		"/metrics", "/sse/", "/sse/messages", "/message", "/v1/secrets", "/favicon.ico", "/.well-known/oauth-protected-resource", "/healthz/",
+		"/metrics", "/sse/", "/sse/messages", "/message", "/v1/secrets", "/favicon.ico", "/.well-known/oauth-protected-resource", "/healthz/", "/readyz/", "/ready",
 	} {
 		t.Run(path, func(t *testing.T) {
 			for _, method := range []string{"GET", "POST", "DELETE"} {

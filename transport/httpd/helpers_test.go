@@ -46,6 +46,8 @@ func authenticate(_ context.Context, k string) (identity.Principal, error) {
 	return identity.Principal{}, identity.ErrUnauthenticated
 }
 
+func ready(context.Context) error { return nil }
+
 // desk is a served server.
 type desk struct {
 	addr, port string
@@ -79,7 +81,7 @@ func start(t *testing.T, change func(*httpd.Config)) *desk {
 	t.Helper()
 	d := &desk{logs: &buffer{}}
 	cfg := httpd.Config{
-		Listen: ":0", Authenticate: authenticate, Version: "1.2.3",
+		Listen: ":0", Authenticate: authenticate, Version: "1.2.3", Ready: ready,
 		Log: slog.New(slog.NewTextHandler(d.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		MCP: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			body, err := io.ReadAll(r.Body)

@@ -46,6 +46,8 @@ func (s *Server) answer(w *writer, r *http.Request) *refusal {
 	switch route(r) {
 	case "/healthz":
 		return s.serveHealth(w, r)
+	case "/readyz":
+		return s.serveReady(w, r)
 	case "/mcp":
 		mounted = s.mcp
 	case "/sse", "/messages":
@@ -63,18 +65,30 @@ func (s *Server) answer(w *writer, r *http.Request) *refusal {
 }
 
 func (s *Server) serveHealth(w *writer, r *http.Request) *refusal {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		return &badMethod
+	if no := readOnly(w, r); no != nil {
+		return no
 	}
 	text := s.health
 	if viaSocket(r) {
 		text = s.localHealth
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
-	_, _ = w.Write(text)
+	plainAnswer(w, text)
 	return nil
+}
+
+// readOnly admits GET and HEAD.
+func readOnly(w *writer, r *http.Request) *refusal {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return nil
+	}
+	w.Header().Set("Allow", "GET, HEAD")
+	return &badMethod
+}
+
+func plainAnswer(w *writer, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write(body)
 }
 
 type stoppingKey struct{}

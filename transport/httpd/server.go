@@ -26,6 +26,7 @@ type Server struct {
 	mcp, sse     http.Handler
 	health       []byte
 	localHealth  []byte
+	ready        readiness
 	log          *slog.Logger
 	secure       bool
 	ln           net.Listener     // nil: no TCP
@@ -33,15 +34,16 @@ type Server struct {
 	http         *http.Server
 	active       active
 	stopping     chan struct{}      // closed when the server stops
-	endCalls     context.CancelFunc // ends the context of every request
+	calls        context.Context    // of every request; it ends when the server gives up draining
+	endCalls     context.CancelFunc // ends it
 }
 
 // New checks the configuration and binds the address, so that a wrong one is an
 // error before anything is served. Errors: [ErrInsecureListen], those of the
 // socket and of the certificate, and sentences about a field.
 func New(cfg Config) (_ *Server, err error) {
-	if cfg.Authenticate == nil || cfg.MCP == nil {
-		return nil, errors.New("httpd: Authenticate and MCP are required")
+	if cfg.Authenticate == nil || cfg.MCP == nil || cfg.Ready == nil {
+		return nil, errors.New("httpd: Authenticate, MCP and Ready are required")
 	}
 	s := &Server{authenticate: cfg.Authenticate, mcp: cfg.MCP, sse: cfg.SSE, log: cfg.Log, stopping: make(chan struct{})}
 	if s.log == nil {
@@ -53,17 +55,17 @@ func New(cfg Config) (_ *Server, err error) {
 	if s.health, err = json.Marshal(map[string]string{"status": "ok", "version": cfg.Version}); err != nil {
 		return nil, err
 	}
+	s.ready.check, s.ready.tell = cfg.Ready, s.unready
 	s.conns, s.quota, s.streams = newConnections(s.limits.Connections), newQuota(s.limits.PerPrincipal), newQuota(s.limits.Streams)
 	if err := s.bind(cfg); err != nil {
 		return nil, errors.Join(err, s.unbind())
 	}
-	calls, endCalls := context.WithCancel(context.Background())
-	s.endCalls = endCalls
-	s.http = s.newHTTP(calls)
+	s.calls, s.endCalls = context.WithCancel(context.Background())
+	s.http = s.newHTTP()
 	return s, nil
 }
 
-func (s *Server) newHTTP(calls context.Context) *http.Server {
+func (s *Server) newHTTP() *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	return &http.Server{
@@ -73,7 +75,7 @@ func (s *Server) newHTTP(calls context.Context) *http.Server {
 		ReadHeaderTimeout:            s.limits.HeaderTime,
 		IdleTimeout:                  s.limits.IdleTime,
 		MaxHeaderBytes:               s.limits.Header - headerSlop,
-		BaseContext:                  func(net.Listener) context.Context { return calls },
+		BaseContext:                  func(net.Listener) context.Context { return s.calls },
 		ConnContext:                  withConn,
 		ConnState:                    whenIdle,
 		ErrorLog:                     slog.NewLogLogger(errorLog{s.log.Handler()}, slog.LevelWarn),
@@ -178,6 +180,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		s.endCalls()
 		err = s.http.Close()
 	}
+	s.endCalls() // nobody is left who could be answered
 	err = errors.Join(err, ended(served, len(listeners)))
 	select {
 	case <-s.active.stop():

@@ -227,6 +227,7 @@ func TestNewRefuses(t *testing.T) {
 	}{
 		"no authentication":  {func(c *httpd.Config) { c.Authenticate = nil }, "required"},
 		"no handler":         {func(c *httpd.Config) { c.MCP = nil }, "required"},
+		"no readiness":       {func(c *httpd.Config) { c.Ready = nil }, "required"},
 		"everywhere":         {func(c *httpd.Config) { c.Listen = "0.0.0.0:0" }, "clear text"},
 		"everywhere v6":      {func(c *httpd.Config) { c.Listen = "[::]:0" }, "clear text"},
 		"private":            {func(c *httpd.Config) { c.Listen = "192.168.1.1:0" }, "clear text"},
@@ -254,7 +255,7 @@ func TestNewRefuses(t *testing.T) {
 		"negative principal": {func(c *httpd.Config) { c.Limits.PerPrincipal = -1 }, "negative"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := httpd.Config{Listen: ":0", Authenticate: authenticate, MCP: http.NotFoundHandler()}
+			cfg := httpd.Config{Listen: ":0", Authenticate: authenticate, MCP: http.NotFoundHandler(), Ready: ready}
 			tt.change(&cfg)
 			srv, err := httpd.New(cfg)
 			if err == nil {
@@ -284,7 +285,7 @@ func TestListen(t *testing.T) {
 	}
 	t.Run("taken", func(t *testing.T) {
 		d := start(t, nil)
-		if _, err := httpd.New(httpd.Config{Listen: d.addr, Authenticate: authenticate, MCP: http.NotFoundHandler()}); err == nil {
+		if _, err := httpd.New(httpd.Config{Listen: d.addr, Authenticate: authenticate, MCP: http.NotFoundHandler(), Ready: ready}); err == nil {
 			t.Fatal("bound twice")
 		}
 	})
@@ -296,7 +297,7 @@ func TestListen(t *testing.T) {
 		want(t, d.raw(t, request("GET", "/healthz", "", "Host: 0.0.0.0:{port}")), 403, "HOST_REFUSED")
 	})
 	t.Run("closed without serving", func(t *testing.T) {
-		srv, err := httpd.New(httpd.Config{Listen: ":0", Authenticate: authenticate, MCP: http.NotFoundHandler()})
+		srv, err := httpd.New(httpd.Config{Listen: ":0", Authenticate: authenticate, MCP: http.NotFoundHandler(), Ready: ready})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -354,7 +355,7 @@ func TestTLS(t *testing.T) {
 }
 
 func TestServeError(t *testing.T) {
-	srv, err := httpd.New(httpd.Config{Listen: ":0", Authenticate: authenticate, MCP: http.NotFoundHandler()})
+	srv, err := httpd.New(httpd.Config{Listen: ":0", Authenticate: authenticate, MCP: http.NotFoundHandler(), Ready: ready})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,8 @@ func newDoor(t *testing.T, limits httpd.Limits, more ...tools.Tool) (w *web, sto
 		Authenticate: func(_ context.Context, key string) (identity.Principal, error) {
 			return identity.Principal{Kind: identity.Agent, Name: key}, nil
 		},
-		MCP: d.HTTPHandler(func(r *http.Request) (identity.Principal, bool) { return httpd.PrincipalFrom(r.Context()) }),
+		MCP:   d.HTTPHandler(func(r *http.Request) (identity.Principal, bool) { return httpd.PrincipalFrom(r.Context()) }),
+		Ready: func(context.Context) error { return nil },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -28,11 +28,11 @@ var _ io.Writer = (*events)(nil)
 func (e *events) Write(lines []byte) (int, error) {
 	framed := make([]byte, 0, len(lines)+32*(1+bytes.Count(lines, []byte{'\n'})))
 	for line := range bytes.Lines(lines) {
-		switch {
-		case line[0] == '\n':
+		switch line[0] {
+		case '\n':
 			framed = append(framed, ":\n\n"...)
 			continue
-		case line[0] == '/':
+		case '/':
 			framed = append(framed, "event: endpoint\ndata: "...)
 		default:
 			framed = append(framed, "event: message\ndata: "...)

@@ -79,7 +79,7 @@ type events struct {
 func (d *sseDesk) open(fields ...string) *events {
 	d.t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(d.t.Context())) // else the server's Close would wait for it
-	res, err := d.request(ctx, "GET", "/sse", "", fields...)
+	res, err := d.request(ctx, "GET", "/sse", "", fields...)                //nolint:bodyclose // events.close does
 	if err != nil {
 		cancel()
 		d.t.Fatal(err)
