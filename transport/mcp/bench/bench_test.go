@@ -27,6 +27,7 @@ import (
 var (
 	enforce = flag.Bool("budgets.enforce", false, "fail when a bound is missed")
 	secrets = flag.Int("budgets.secrets", 1_000_000, "secrets in the vault at the cold start")
+	events  = flag.Int("budgets.events", 500_000, "events in the record that is verified")
 	rounds  = flag.Int("budgets.rounds", 9, "rounds of each program")
 	calls   = flag.Int("budgets.calls", 2000, "calls in a round")
 	starts  = flag.Int("budgets.starts", 25, "cold starts of each program")
@@ -62,6 +63,8 @@ func BenchmarkBudgets(b *testing.B) {
 	table = append(table, inFlight(b, bare, ours)...)
 	table = append(table, coldStart(b, bare, ours)...)
 	table = append(table, decision(b))
+	table = append(table, network(b, dir, bare, ours)...)
+	table = append(table, verify(b, dir, ours))
 	show(os.Stdout, table)
 
 	for _, line := range table {
@@ -136,6 +139,18 @@ func coldStart(b *testing.B, bare, ours program) []budget {
 			ratio: float64(resident[1]) / (1 << 20), bound: 30, fixed: true,
 		},
 	}
+}
+
+// network measures the doors that listen.
+func network(b *testing.B, dir string, bare, ours program) []budget {
+	b.Helper()
+	keys := agents(b, ours, filepath.Join(dir, "home"), 5)
+	ours.argv = []string{ours.argv[0], "serve", "--listen", "127.0.0.1:0"}
+	bare.argv = []string{bare.argv[0], "serve"}
+	left, right := serve(b, bare, nil), serve(b, ours, keys)
+	defer left.stop(b)
+	defer right.stop(b)
+	return append(doors(b, left, right), idle(b, left, right)...)
 }
 
 func show(w io.Writer, table []budget) {

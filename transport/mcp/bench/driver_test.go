@@ -177,10 +177,12 @@ func (c *client) many(flight, calls int) float64 {
 	return float64(calls) / took.Seconds()
 }
 
-// resident returns the process's resident memory in bytes.
-func (c *client) resident() int64 {
-	c.tb.Helper()
-	pid := strconv.Itoa(c.cmd.Process.Pid)
+func (c *client) resident() int64 { return resident(c.tb, c.cmd.Process.Pid) }
+
+// resident returns a process's resident memory in bytes.
+func resident(tb testing.TB, process int) int64 {
+	tb.Helper()
+	pid := strconv.Itoa(process)
 	if status, err := os.ReadFile("/proc/" + pid + "/status"); err == nil {
 		for line := range bytes.Lines(status) {
 			var kib int64
@@ -191,16 +193,18 @@ func (c *client) resident() int64 {
 	}
 	out, err := exec.CommandContext(context.Background(), "ps", "-o", "rss=", "-p", pid).Output()
 	if err != nil {
-		c.tb.Fatalf("resident memory: %v", err)
+		tb.Fatalf("resident memory: %v", err)
 	}
 	kib, err := strconv.ParseInt(string(bytes.TrimSpace(out)), 10, 64)
 	if err != nil {
-		c.tb.Fatalf("resident memory: %v", err)
+		tb.Fatalf("resident memory: %v", err)
 	}
 	return kib << 10
 }
 
-func median[T ~int64 | ~float64](of []T) T {
+func median[T ~int64 | ~float64](of []T) T { return quantile(of, 0.5) }
+
+func quantile[T ~int64 | ~float64](of []T, q float64) T {
 	sorted := slices.Sorted(slices.Values(of))
-	return sorted[len(sorted)/2]
+	return sorted[int(q*float64(len(sorted)))]
 }

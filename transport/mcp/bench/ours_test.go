@@ -3,6 +3,7 @@ package bench_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -55,6 +56,27 @@ func coatcheck(b *testing.B, dir string) program {
 // refuses any other.
 func fill(b *testing.B, home string, n int) {
 	b.Helper()
+	inBulk(b, home, n, func(db *sqldb.DB, keys *embedded.Keyring) func(*sqldb.Tx, int, int) error {
+		all := embedded.New(db, keys, nil)
+		return func(tx *sqldb.Tx, first, end int) error {
+			view := all.InTx(tx)
+			for i := first; i < end; i++ {
+				p, err := vault.ParsePath(fmt.Sprintf("team-%03d/service-%04d/key-%d", i%997, i%9973, i))
+				if err != nil {
+					return err
+				}
+				if _, err := view.Put(p, vault.Change{Value: secret.New([]byte("value-" + strconv.Itoa(i)))}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	})
+}
+
+// inBulk opens the database of a home and does n things in large transactions.
+func inBulk(b *testing.B, home string, n int, with func(*sqldb.DB, *embedded.Keyring) func(tx *sqldb.Tx, first, end int) error) {
+	b.Helper()
 	var migrations []sqldb.Migration
 	for _, of := range [][]sqldb.Migration{
 		embedded.Migrations(), identity.Migrations(), handle.Migrations(), audit.Migrations(), broker.Migrations(),
@@ -74,24 +96,58 @@ func fill(b *testing.B, home string, n int) {
 	must(err)
 	keys, err := embedded.OpenKeyring(ctx, db, source)
 	must(err)
-	all := embedded.New(db, keys, nil)
+	some := with(db, keys)
 	const batch = 5000
 	for first := 0; first < n; first += batch {
-		must(db.Update(ctx, func(tx *sqldb.Tx) error {
-			view := all.InTx(tx)
-			for i := first; i < min(first+batch, n); i++ {
-				p, err := vault.ParsePath(fmt.Sprintf("team-%03d/service-%04d/key-%d", i%997, i%9973, i))
+		must(db.Update(ctx, func(tx *sqldb.Tx) error { return some(tx, first, min(first+batch, n)) }))
+	}
+	must(db.Close())
+}
+
+// verify measures how fast a long record is verified, by the command.
+func verify(b *testing.B, dir string, ours program) budget {
+	b.Helper()
+	home := filepath.Join(dir, "record")
+	env := append(os.Environ(), "COATCHECK_HOME="+home)
+	run := func(args ...string) []byte {
+		cmd := exec.CommandContext(context.Background(), ours.argv[0], args...)
+		cmd.Env = env
+		out, err := cmd.Output()
+		if err != nil {
+			b.Fatalf("coatcheck %v: %v", args, err)
+		}
+		return out
+	}
+	run("init")
+	inBulk(b, home, *events, func(db *sqldb.DB, keys *embedded.Keyring) func(*sqldb.Tx, int, int) error {
+		key := audit.OpenKey(db, "coatcheck.dev/"+keys.VaultID(), keys)
+		log := audit.New(key, key)
+		return func(tx *sqldb.Tx, first, end int) error {
+			for i := first; i < end; i++ {
+				_, err := log.Append(tx, audit.Entry{
+					Time: time.Now(), Event: "handle.issued", Actor: "agent:bench", Door: "mcp", Outcome: audit.OK,
+					Path: vault.Path("bench/key-" + strconv.Itoa(i)), Version: 1, Rule: "bench", RuleHash: "0123456789ab",
+				})
 				if err != nil {
-					return err
-				}
-				if _, err := view.Put(p, vault.Change{Value: secret.New([]byte("value-" + strconv.Itoa(i)))}); err != nil {
 					return err
 				}
 			}
 			return nil
-		}))
+		}
+	})
+	run("agent", "add", "bench") // whatever is recorded next signs it all
+	began := time.Now()
+	out := run("audit", "verify", "--json")
+	took := time.Since(began)
+	var report struct{ Events, Signed int }
+	if err := json.Unmarshal(out, &report); err != nil || report.Events < *events || report.Signed < *events {
+		b.Fatalf("audit verify: %v\n%s", err, out)
 	}
-	must(db.Close())
+	rate := float64(report.Events) / took.Seconds()
+	return budget{
+		what: fmt.Sprintf("audit verify, %d events (leaves/s)", report.Events),
+		bare: "-", ours: fmt.Sprintf("%.0f/s", rate), ratio: rate, bound: 200_000, atLeast: true, fixed: true,
+	}
 }
 
 // decision measures one policy decision among 10,000 rules that name their paths

@@ -1,12 +1,20 @@
-// Command bare is the least that mcp-go can serve over stdio: one typed tool
-// whose answer is ready before it is asked. The budgets compare coatcheck with
-// it. It is never part of the product.
+// Command bare is the least that mcp-go can serve: one typed tool whose answer
+// is ready before it is asked, over stdio, or with the argument serve over
+// Streamable HTTP and SSE. The budgets compare coatcheck with it. It is never
+// part of the product.
 package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
 	"os"
+	"os/signal"
+	"syscall"
+	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
@@ -35,8 +43,34 @@ func main() {
 			return ticket{Handle: "ash_0000000000000000000000000000", Path: in.Path, Version: 1, ExpiresAt: "2026-01-01T00:00:00Z"}, nil
 		}),
 	)
-	if err := server.ServeStdio(bare); err != nil {
+	serve := server.ServeStdio
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		serve = listen
+	}
+	if err := serve(bare); err != nil {
 		slog.New(slog.NewTextHandler(os.Stderr, nil)).Error("stopped", slog.Any("error", err))
 		os.Exit(1)
 	}
+}
+
+// listen serves both doors on a free port until SIGTERM.
+func listen(bare *server.MCPServer, _ ...server.StdioOption) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/mcp", server.NewStreamableHTTPServer(bare))
+	sse := server.NewSSEServer(bare, server.WithMessageEndpoint("/messages"))
+	mux.Handle("/sse", sse)
+	mux.Handle("/messages", sse)
+	_, _ = fmt.Fprintf(os.Stderr, "http://%s\n", ln.Addr())
+	bareHTTP := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	context.AfterFunc(ctx, func() { _ = bareHTTP.Close() })
+	if err := bareHTTP.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
 }
