@@ -26,6 +26,7 @@ var layers = [][]string{
 	{"vault/embedded"},
 	{"vault/vaulttest"},
 	{"policy/mint", "policy/rowmac", "policy/condition"},
+	{"policy/clock"},
 	{"policy"},
 	{"policy/identity", "policy/handle", "policy/audit", "policy/redact", "policy/catalogue"},
 	{"policy/redeem"},
@@ -48,7 +49,7 @@ var testOnly = []string{"transport/mcp/bench", "transport/mcp/clients", "example
 // libraries that are kept behind one package of ours.
 var reserved = map[string][]string{
 	module + "/vault/sqldb": {
-		"vault/embedded", "vault/vaulttest", "policy/identity", "policy/handle", "policy/audit", "policy/redeem", "policy/broker", "transport/cli",
+		"vault/embedded", "vault/vaulttest", "policy/identity", "policy/handle", "policy/audit", "policy/redeem", "policy/broker", "policy/clock", "transport/cli",
 	},
 	module + "/vault/embedded":    {"vault/vaulttest", "transport/cli"},
 	module + "/vault/vaulttest":   {},

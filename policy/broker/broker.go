@@ -35,6 +35,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy"
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
 	"github.com/coatcheck-dev/coatcheck/policy/catalogue"
+	"github.com/coatcheck-dev/coatcheck/policy/clock"
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/policy/redact"
@@ -77,7 +78,7 @@ type Config struct {
 	HTTP      *redeem.Client
 	Catalogue *catalogue.Catalogue
 	Anchor    Anchor
-	Now       func() time.Time
+	Clock     *clock.Clock
 	Log       *slog.Logger
 }
 
@@ -94,7 +95,7 @@ func New(c Config) (*Broker, error) {
 	for name, missing := range map[string]bool{
 		"database": c.DB == nil, "vault": c.Vault == nil, "policy": c.Policy == nil, "audit log": c.Audit == nil,
 		"agents": c.Agents == nil, "handles": c.Handles == nil, "scrubber": c.Scrubber == nil, "HTTP client": c.HTTP == nil,
-		"catalogue": c.Catalogue == nil, "anchor": c.Anchor == nil, "clock": c.Now == nil, "logger": c.Log == nil,
+		"catalogue": c.Catalogue == nil, "anchor": c.Anchor == nil, "clock": c.Clock == nil, "logger": c.Log == nil,
 	} {
 		if missing {
 			return nil, errors.New("broker: no " + name)
@@ -121,4 +122,4 @@ func (b *Broker) Close(ctx context.Context) error {
 }
 
 // now is the clock in the precision the database keeps.
-func (b *Broker) now() time.Time { return b.c.Now().UTC().Truncate(time.Microsecond) }
+func (b *Broker) now() time.Time { return b.c.Clock.Now().Truncate(time.Microsecond) }

@@ -24,6 +24,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
 	"github.com/coatcheck-dev/coatcheck/policy/catalogue"
+	"github.com/coatcheck-dev/coatcheck/policy/clock"
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/policy/redact"
@@ -47,14 +48,16 @@ rules:
 // fixture is a whole desk on real parts, with a clock that tests move.
 type fixture struct {
 	*broker.Broker
-	db     *sqldb.DB
-	log    *audit.Log
-	rules  *rules
-	rowKey *rowmac.Key
-	mu     sync.Mutex
-	clock  time.Time
-	anchor []byte
-	sealed func() // called when a checkpoint is about to be made
+	db      *sqldb.DB
+	log     *audit.Log
+	rules   *rules
+	rowKey  *rowmac.Key
+	desk    *clock.Clock
+	mu      sync.Mutex
+	clock   time.Time
+	anchor  []byte
+	sealing sync.Mutex
+	sealed  func() // called when a checkpoint is about to be made
 }
 
 type rules struct{ p *policy.Policy }
@@ -89,6 +92,8 @@ func (a *anchor) Update(fn func([]byte) ([]byte, error)) error {
 	if a.sealed != nil {
 		a.sealed()
 	}
+	a.sealing.Lock()
+	defer a.sealing.Unlock()
 	signed, err := fn(a.anchor)
 	if err == nil {
 		a.anchor = signed
@@ -108,7 +113,7 @@ func newDesk(tb testing.TB, policyText string) *fixture {
 		tb.Fatal(err)
 	}
 	var migrations []sqldb.Migration
-	for _, m := range [][]sqldb.Migration{embedded.Migrations(), identity.Migrations(), handle.Migrations(), audit.Migrations(), broker.Migrations()} {
+	for _, m := range [][]sqldb.Migration{embedded.Migrations(), identity.Migrations(), handle.Migrations(), audit.Migrations(), broker.Migrations(), clock.Migrations()} {
 		migrations = append(migrations, m...)
 	}
 	db, err := sqldb.Open(tb.Context(), filepath.Join(dir, "vault.db"), migrations)
@@ -145,12 +150,13 @@ func newDesk(tb testing.TB, policyText string) *fixture {
 	}
 	f := &fixture{db: db, rules: &rules{}, clock: time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC), log: audit.New(signer, verifier)}
 	f.rowKey = rowmac.New([rowmac.KeySize]byte{1, 2, 3})
+	f.desk = clock.New(clock.Of(f.now), f.rowKey)
 	f.setPolicy(tb, policyText)
 	f.Broker, err = broker.New(broker.Config{
-		DB: db, Vault: embedded.New(db, keys, &embedded.Options{Now: f.now}), Policy: f.rules, Audit: f.log,
-		Agents: identity.New(f.rowKey), Handles: handle.New(f.rowKey), Scrubber: redact.New(f.now), HTTP: redeem.NewClient(nil), Catalogue: providers,
+		DB: db, Vault: embedded.New(db, keys, &embedded.Options{Now: f.desk.Now}), Policy: f.rules, Audit: f.log,
+		Agents: identity.New(f.rowKey), Handles: handle.New(f.rowKey), Scrubber: redact.New(f.desk.Now), HTTP: redeem.NewClient(nil), Catalogue: providers,
 		Anchor: (*anchor)(f),
-		Now:    f.now, Log: slog.New(slog.DiscardHandler),
+		Clock:  f.desk, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		tb.Fatal(err)

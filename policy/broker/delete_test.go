@@ -37,6 +37,9 @@ func TestAnAgentDeletesToTheTrash(t *testing.T) {
 		t.Fatalf("a second before the end: %v", err)
 	}
 	f.pass(time.Second - vault.TrashRetention)
+	if _, _, _, err := f.AcceptClock(t.Context(), owner); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := f.HTTP(t.Context(), local, get(base, text)); !errors.Is(err, handle.ErrRevoked) || len(received()) != 0 {
 		t.Errorf("its handle after a restore: %v", err)
 	}

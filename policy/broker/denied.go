@@ -25,6 +25,7 @@ const (
 	HumanNeeded       Code = "human_needed"
 	InTrash           Code = "in_trash"
 	Unavailable       Code = "path_unavailable"
+	ClockBehind       Code = "clock_behind"
 )
 
 // Denied is a refusal by policy or by the desk's own rules. Its texts are safe

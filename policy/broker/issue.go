@@ -42,6 +42,9 @@ func (b *Broker) Issue(ctx context.Context, who identity.Principal, r IssueReque
 	if !decision.Allowed {
 		return Ticket{}, b.refuse(ctx, &e, j.denied(policy.Use, r.Path, nil))
 	}
+	if err := b.onTime(ctx); err != nil {
+		return Ticket{}, b.refuse(ctx, &e, err)
+	}
 	var ticket Ticket
 	err := b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
 		meta, err := b.guarded(tx, who, policy.Use, r.Path)

@@ -27,6 +27,11 @@ func (b *Broker) opened(ctx context.Context, who identity.Principal, e *audit.En
 	if !decision.Allowed {
 		return vault.Secret{}, b.refuse(ctx, e, j.denied(right, p, nil))
 	}
+	if who.Kind != identity.Owner {
+		if err := b.onTime(ctx); err != nil {
+			return vault.Secret{}, b.refuse(ctx, e, err)
+		}
+	}
 	var s vault.Secret
 	err := b.record(ctx, who, e, func(tx *sqldb.Tx) (err error) {
 		if _, err = b.guarded(tx, who, right, p); err != nil {

@@ -113,23 +113,32 @@ func (s *sealer) close(ctx context.Context, b *Broker) error {
 	return s.sign(ctx, b)
 }
 
-// purge destroys what has been in the trash for longer than
-// [vault.TrashRetention], each with a leaf of its own, and forgets handles that
-// ended long ago.
+// purge keeps how far time has come, forgets handles that ended long ago and
+// destroys what has been in the trash for longer than [vault.TrashRetention],
+// each with a leaf of its own. Of the trash only what was overdue a day ago is
+// destroyed, by the word of the clock of then, so that a wrong clock that is set
+// right within a day destroys nothing.
 func (b *Broker) purge(ctx context.Context) error {
+	var trash time.Time
+	err := b.c.DB.Update(ctx, func(tx *sqldb.Tx) (err error) {
+		if trash, err = b.c.Clock.Tick(tx); err != nil {
+			return err
+		}
+		_, err = b.c.Handles.Purge(tx, b.now())
+		return err
+	})
+	if err != nil || trash.IsZero() {
+		return err
+	}
 	for more := true; more; {
 		err := b.c.DB.Update(ctx, func(tx *sqldb.Tx) error {
-			now := b.now()
-			if _, err := b.c.Handles.Purge(tx, now); err != nil {
-				return err
-			}
-			paths, err := b.c.Vault.Purge(tx, now)
+			paths, err := b.c.Vault.Purge(tx, trash)
 			if err != nil {
 				return err
 			}
 			more = len(paths) > 0
 			for _, p := range paths {
-				if _, err := b.c.Audit.Append(tx, audit.Entry{Time: now, Event: "secret.purged", Actor: "coatcheck", Outcome: audit.OK, Path: p}); err != nil {
+				if _, err := b.c.Audit.Append(tx, audit.Entry{Time: b.now(), Event: "secret.purged", Actor: "coatcheck", Outcome: audit.OK, Path: p}); err != nil {
 					return err
 				}
 			}

@@ -53,6 +53,9 @@ func (b *Broker) Use(ctx context.Context, who identity.Principal, handles []stri
 			Next: "Get a handle with get_secret and put it where the secret would stand.",
 		})
 	}
+	if err := b.onTime(ctx); err != nil {
+		return b.refuse(ctx, &e, err)
+	}
 	j := b.judge(who)
 	intents := make([]intent, 0, len(handles))
 	err := b.c.DB.Update(ctx, func(tx *sqldb.Tx) error {

@@ -55,8 +55,8 @@ const (
 // holder hears that it expired and not that it is unknown.
 const Keep = time.Hour
 
-// maxSkew is how far a handle's issue may lie ahead of now. Further ahead the
-// clock was set back since, and the expiry says nothing any more.
+// maxSkew is how far a handle's issue may lie ahead of now. Further ahead it
+// was made under a clock that was wrong (package clock), and so is its expiry.
 const maxSkew = 5 * time.Minute
 
 // The errors of using a handle. The last three are told to its own principal
@@ -67,8 +67,8 @@ var (
 	ErrMistyped = errors.New("handle is mistyped")
 	// ErrUnknown: no such handle, or not this principal's. Ask for a new one.
 	ErrUnknown = errors.New("no such handle")
-	// ErrExpired: its time is over, or the clock was set back to before its
-	// issue. Ask for a new one.
+	// ErrExpired: its time is over, or it was issued under a clock that was
+	// ahead. Ask for a new one.
 	ErrExpired = errors.New("handle has expired")
 	// ErrExhausted: it was used as often as it may be. Ask for a new one.
 	ErrExhausted = errors.New("handle has no uses left")

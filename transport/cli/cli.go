@@ -83,7 +83,7 @@ func (a *app) root() *cobra.Command {
 	root.SetHelpCommand(helpCommand())
 	root.AddCommand(
 		a.serveCommand(), a.mcpCommand(), a.initCommand(), a.demoCommand(), a.doctorCommand(), a.connectCommand(),
-		a.secretCommand(), a.agentCommand(), a.handleCommand(), a.policyCommand(), a.auditCommand(),
+		a.secretCommand(), a.agentCommand(), a.handleCommand(), a.policyCommand(), a.auditCommand(), a.clockCommand(),
 		a.versionCommand(), a.completionCommand(), a.exitCodesCommand(),
 	)
 	return root

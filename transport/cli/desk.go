@@ -11,6 +11,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
 	"github.com/coatcheck-dev/coatcheck/policy/catalogue"
+	"github.com/coatcheck-dev/coatcheck/policy/clock"
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/policy/redact"
@@ -26,7 +27,7 @@ func migrations() []sqldb.Migration {
 	var all []sqldb.Migration
 	for _, of := range [][]sqldb.Migration{
 		embedded.Migrations()[:1], identity.Migrations()[:1], handle.Migrations()[:1], audit.Migrations()[:1], broker.Migrations()[:1],
-		identity.Migrations()[1:2], handle.Migrations()[1:2],
+		identity.Migrations()[1:2], handle.Migrations()[1:2], clock.Migrations()[:1],
 	} {
 		all = append(all, of...)
 	}
@@ -43,6 +44,8 @@ type desk struct {
 	audit  *audit.Log
 	key    *audit.Key
 	rows   error // why no row of the database can be believed, if so
+	clock  *clock.Clock
+	mark   error // why it is not known how far this vault's time has come, if so
 	agents *identity.Store
 	known  *catalogue.Catalogue
 	rules  broker.Rules
@@ -64,9 +67,17 @@ func (a *app) open(ctx context.Context, h home) (*desk, error) {
 	return guarded(ctx)(a.wire(ctx, h, false))
 }
 
-// openStrict is open for a door: it refuses to start without a good policy.
+// openStrict is open for a door: it refuses to start without a good policy, and
+// while the system's clock is behind this vault's time.
 func (a *app) openStrict(ctx context.Context, h home) (*desk, error) {
-	return guarded(ctx)(a.wire(ctx, h, true))
+	d, err := guarded(ctx)(a.wire(ctx, h, true))
+	if err != nil {
+		return nil, err
+	}
+	if err := d.onTime(); err != nil {
+		return nil, errors.Join(err, d.db.Close())
+	}
+	return d, nil
 }
 
 // inspect is open for a command that judges the record itself.
@@ -153,12 +164,13 @@ func (a *app) assemble(ctx context.Context, h home, db *sqldb.DB, source embedde
 	key := audit.OpenKey(db, "coatcheck.dev/"+keys.VaultID(), keys)
 	d := &desk{home: h, log: log, db: db, keys: keys, known: providers, audit: audit.New(key, key), key: key, rules: rules}
 	rows := d.openRows(ctx, a.now)
-	d.agents = identity.New(rows)
+	d.agents, d.clock = identity.New(rows), clock.New(clock.Of(a.now), rows)
+	d.mark = db.View(ctx, d.clock.Load)
 	d.Broker, err = broker.New(broker.Config{
-		DB: db, Vault: embedded.New(db, keys, &embedded.Options{Now: a.now}), Policy: rules, Audit: d.audit,
-		Agents: d.agents, Handles: handle.New(rows), Scrubber: redact.New(a.now), HTTP: redeem.NewClient(nil),
+		DB: db, Vault: embedded.New(db, keys, &embedded.Options{Now: d.clock.Now}), Policy: rules, Audit: d.audit,
+		Agents: d.agents, Handles: handle.New(rows), Scrubber: redact.New(d.clock.Now), HTTP: redeem.NewClient(nil),
 		Catalogue: providers, Anchor: h.anchor(),
-		Now: a.now, Log: log,
+		Clock: d.clock, Log: log,
 	})
 	return d, err
 }

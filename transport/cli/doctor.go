@@ -119,6 +119,7 @@ func (a *app) examineVault(ctx context.Context, h home, rules *policy.Policy) []
 		}
 	}
 	list = append(list, d.examineRows(ctx)...)
+	list = append(list, d.examineClock())
 	page, err := d.List(ctx, identity.OwnerCLI(), broker.ListRequest{Limit: 1})
 	switch {
 	case err != nil:
