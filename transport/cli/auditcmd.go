@@ -13,7 +13,8 @@ import (
 )
 
 func (a *app) auditCommand() *cobra.Command {
-	return group("audit", "Read the record and verify that nobody changed it", a.auditTail(), a.auditVerify())
+	return group("audit", "Read the record and verify that nobody changed it", a.auditTail(), a.auditVerify(),
+		a.auditProve(), a.auditExport(), a.auditKey())
 }
 
 func (a *app) auditTail() *cobra.Command {
@@ -75,14 +76,18 @@ type recordRow struct {
 	Ref      int64     `json:"ref,omitempty"`
 }
 
+func rowOf(r audit.Record) recordRow {
+	return recordRow{
+		r.Seq, r.Time, r.Event, r.Actor, r.Door, r.Client, r.Addr, string(r.Path), r.Version, r.Handle, r.Target,
+		r.Outcome, r.Code, r.Rule, r.RuleHash, r.Ref,
+	}
+}
+
 func (a *app) writeRecords(records []audit.Record) error {
 	rows := []recordRow{}
 	table := [][]string{{"SEQ", "TIME", "EVENT", "ACTOR", "PATH", "TARGET", "OUTCOME"}}
 	for _, r := range records {
-		rows = append(rows, recordRow{
-			r.Seq, r.Time, r.Event, r.Actor, r.Door, r.Client, r.Addr, string(r.Path), r.Version, r.Handle, r.Target,
-			r.Outcome, r.Code, r.Rule, r.RuleHash, r.Ref,
-		})
+		rows = append(rows, rowOf(r))
 		outcome := r.Outcome
 		if r.Code != "" {
 			outcome += " (" + r.Code + ")"
@@ -95,12 +100,22 @@ func (a *app) writeRecords(records []audit.Record) error {
 }
 
 func (a *app) auditVerify() *cobra.Command {
-	return &cobra.Command{
+	var proof, key string
+	cmd := &cobra.Command{
 		Use: "verify", Short: "Recompute the log and compare it with the signed checkpoints", Args: nothing,
 		Long: "Reads every event, recomputes the tree and compares it with the signed checkpoints in the\n" +
 			"database and with the one kept outside of it, in the home's file checkpoint. Whatever was\n" +
-			"changed, removed or put in before the last checkpoint is named; then the exit code is 9.",
+			"changed, removed or put in before the last checkpoint is named; then the exit code is 9.\n\n" +
+			"With --proof it checks a file of 'audit prove' instead and shows the event. With --key, the\n" +
+			"log's public key from 'audit key', that needs no home.",
+		Example: "  coatcheck audit verify\n  coatcheck audit verify --proof event-42.tlog-proof --key KEY",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if proof != "" {
+				return a.verifyProof(cmd, proof, key)
+			}
+			if cmd.Flags().Changed("proof") || key != "" {
+				return usage("--key goes with --proof FILE")
+			}
 			return a.onHome(cmd.Context(), false, a.inspect, func(d *desk, _ identity.Principal) error {
 				report, err := d.verify(cmd.Context())
 				if err != nil {
@@ -119,6 +134,9 @@ func (a *app) auditVerify() *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().StringVar(&proof, "proof", "", "check the proof in `FILE` (- for standard input)")
+	cmd.Flags().StringVar(&key, "key", "", "with --proof: the public `KEY` (default the home's)")
+	return cmd
 }
 
 // noAnchor says what the loss of the checkpoint file means.

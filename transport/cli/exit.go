@@ -57,7 +57,7 @@ func ExitCodes() []ExitCode {
 		{exitKey, "the key is missing or wrong, or a file is open to others"},
 		{exitStorage, "the storage refuses: read-only, full, busy, damaged, gone or written by a newer version"},
 		{exitPolicy, "the policy, the configuration or a client's configuration has an error"},
-		{exitTampered, "the audit log was changed"},
+		{exitTampered, "the audit log was changed, or the proof of an event does not hold"},
 	}
 }
 
@@ -73,6 +73,9 @@ var exitTable = []struct {
 	{vault.ErrNotFound, exitNotFound, "See 'coatcheck secret list', and the trash with 'coatcheck secret list --deleted'."},
 	{handle.ErrUnknown, exitNotFound, "See the ids in 'coatcheck handle list'."},
 	{identity.ErrUnknownAgent, exitNotFound, "See 'coatcheck agent list'."},
+	{audit.ErrNoRecord, exitNotFound, "See the numbers in 'coatcheck audit tail'."},
+	{audit.ErrUnsealed, exitNotFound, "The first event is signed with the command that causes it."},
+	{audit.ErrNoKey, exitNotFound, "The key is made when a desk first opens the home."},
 	{vault.ErrExists, exitConflict, "Delete the one that is there, or leave it."},
 	{vault.ErrPathConflict, exitConflict, "Choose another path: a name is either a secret or a folder of secrets."},
 	{identity.ErrAgentExists, exitConflict, "Choose another name, or revoke that agent first."},
@@ -90,6 +93,7 @@ var exitTable = []struct {
 	{syscall.EROFS, exitStorage, "Nothing was changed. The home is on a read-only disk."},
 	{syscall.ENOSPC, exitStorage, "Free some room and try again."},
 	{fs.ErrPermission, exitStorage, "Check who may read and write in the home."},
+	{audit.ErrNotProven, exitTampered, "Do not believe it. Ask for the proof again, and compare the key with the one you were given."},
 	{httpd.ErrInsecureListen, exitUsage, "Set tls_cert and tls_key in config.yaml, or give --insecure-listen where something in front ends TLS."},
 	{socket.ErrUnsupported, exitUsage, "Use TCP with TLS: tls_cert and tls_key in config.yaml."},
 	{socket.ErrInUse, exitConflict, "Stop the desk that is there, or choose another path."},

@@ -44,6 +44,9 @@ func TestJudge(t *testing.T) {
 		{vault.ErrVersionRetired, 4, "secret history"},
 		{handle.ErrUnknown, 4, "handle list"},
 		{identity.ErrUnknownAgent, 4, "agent list"},
+		{audit.ErrNoRecord, 4, "audit tail"},
+		{audit.ErrUnsealed, 4, "first event"},
+		{audit.ErrNoKey, 4, "first opens"},
 		{vault.ErrExists, 5, "Delete"},
 		{vault.ErrPathConflict, 5, "another path"},
 		{identity.ErrAgentExists, 5, "another name"},
@@ -66,6 +69,7 @@ func TestJudge(t *testing.T) {
 		{&policy.SyntaxError{File: "policy.yaml"}, 8, ""},
 		{&jsonc.SyntaxError{}, 8, "--print"},
 		{&audit.TamperError{Seq: 1}, 9, "copy"},
+		{audit.ErrNotProven, 9, "Do not believe it"},
 	} {
 		t.Run(fmt.Sprint(test.err), func(t *testing.T) {
 			for _, err := range []error{test.err, fmt.Errorf("around: %w", test.err), errors.Join(test.err, errors.New("and another"))} {

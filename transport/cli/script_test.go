@@ -137,6 +137,22 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 			ts.Check(err)
 			ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o600))
 		},
+		// swap FILE OLD NEW COPY: make a copy in which one text is another.
+		"swap": func(ts *testscript.TestScript, args []string) {
+			was := ts.ReadFile(args[0])
+			if strings.Count(was, args[1]) != 1 {
+				ts.Fatalf("%q does not stand once in %s", args[1], args[0])
+			}
+			ts.Check(os.WriteFile(ts.MkAbs(args[3]), []byte(strings.Replace(was, args[1], args[2], 1)), 0o600))
+		},
+		// mode PATH OCTAL: the permissions of a file or folder.
+		"mode": func(ts *testscript.TestScript, args []string) {
+			info, err := os.Stat(ts.MkAbs(args[0]))
+			ts.Check(err)
+			if got := strconv.FormatInt(int64(info.Mode().Perm()), 8); got != args[1] {
+				ts.Fatalf("mode %s, want %s", got, args[1])
+			}
+		},
 		// sql DATABASE STATEMENT: change a database behind the program's back.
 		"sql": func(ts *testscript.TestScript, args []string) {
 			db, err := sql.Open("sqlite", ts.MkAbs(args[0]))

@@ -1,0 +1,4 @@
+package audit
+
+// TileName is tileName.
+var TileName = tileName
