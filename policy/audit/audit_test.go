@@ -228,3 +228,37 @@ func TestManyProcessesAppendAndSeal(t *testing.T) {
 		t.Errorf("report %+v", report)
 	}
 }
+
+// TestOlderTable: the records of a database from before they lay in one tree
+// verify as ever, and the next one follows them.
+func TestOlderTable(t *testing.T) {
+	s := open(t)
+	path := filepath.Join(filepath.Dir(s.path), "older.db")
+	var anchor []byte
+	for i, schema := range [][]sqldb.Migration{audit.Migrations()[:1], audit.Migrations()} {
+		db, err := sqldb.Open(t.Context(), path, schema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range 300 {
+			if err := db.Update(t.Context(), func(tx *sqldb.Tx) error {
+				seq, err := s.log.Append(tx, entry(n))
+				if want := int64(300*i + n + 1); err == nil && seq != want {
+					t.Errorf("number %d, want %d", seq, want)
+				}
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if anchor, err = s.log.Checkpoint(t.Context(), db, anchor); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := audit.Verify(t.Context(), db, s.key, anchor); err != nil {
+			t.Error(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

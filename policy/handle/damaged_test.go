@@ -53,7 +53,7 @@ func TestEditedRows(t *testing.T) {
 					_, err := s.Spend(tx, other, good, noon)
 					want(t, "spend another", err, nil)
 					want(t, "revoke another", s.Revoke(tx, o.ID, noon), nil)
-					exec(t, tx, `UPDATE handles SET `+column+` = `+edit+` WHERE id = ?`, h.ID)
+					exec(t, tx, `UPDATE handles SET seq = 9, `+column+` = `+edit+` WHERE id = ?`, h.ID) // a number that is free
 					for _, who := range []string{me, other} {
 						got, err := s.Spend(tx, who, text, noon)
 						want(t, "spend by "+who, err, vault.ErrCorrupt)

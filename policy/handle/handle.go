@@ -26,7 +26,7 @@
 // its time is over.
 //
 // Choice: a principal has at most [MaxLive] live handles, and then the oldest
-// gives way, so that an agent in a loop neither fills the database nor locks
+// few give way, so that an agent in a loop neither fills the database nor locks
 // itself out. Refusing the next one was rejected: nobody would be there to
 // clear the old ones. Handles whose time is over do not count.
 //
@@ -48,7 +48,7 @@ const Prefix = "ash_"
 const (
 	DefaultTTL = 15 * time.Minute
 	MaxTTL     = 24 * time.Hour
-	MaxLive    = 1000 // for each principal
+	MaxLive    = 1000 // for each principal; the newest 969 never give way
 )
 
 // Keep is how long [Store.Purge] leaves a handle that has expired, so that its

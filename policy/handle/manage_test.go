@@ -1,6 +1,8 @@
 package handle_test
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -132,10 +134,10 @@ func TestTheOldestGivesWay(t *testing.T) {
 			t.Errorf("%d live of %d", n, handle.MaxLive)
 		}
 		mine = append(mine, ring(t, tx, s, spec(me), 7, noon)...)
-		if n := alive(t, tx, s, me, mine[7:], noon); n != handle.MaxLive {
-			t.Errorf("%d of the newest %d live", n, handle.MaxLive)
+		if n := alive(t, tx, s, me, mine[handle.GiveWay:], noon); n != handle.MaxLive+7-handle.GiveWay {
+			t.Errorf("%d of the newest %d live", n, handle.MaxLive+7-handle.GiveWay)
 		}
-		if n := alive(t, tx, s, me, mine[:7], noon); n != 0 {
+		if n := alive(t, tx, s, me, mine[:handle.GiveWay], noon); n != 0 {
 			t.Errorf("%d of the oldest live", n)
 		}
 		_, err := s.Spend(tx, me, mine[0], noon)
@@ -175,12 +177,12 @@ func TestTheDeadGiveWayFirst(t *testing.T) {
 				t.Errorf("%s: %d live, want %d", name, n, tc.want)
 			}
 		}
-		// Now that all thousand are live the oldest goes, then the next.
+		// Now that all thousand are live the oldest go.
 		ring(t, tx, s, spec(me), 2, now.Add(time.Minute))
 		if n := alive(t, tx, s, me, append(first, second...), now); n != 0 {
 			t.Errorf("%d of the oldest live", n)
 		}
-		if n := len(listed(t, tx, s, me, now)); n != handle.MaxLive {
+		if n := len(listed(t, tx, s, me, now)); n != handle.MaxLive+2-handle.GiveWay {
 			t.Errorf("%d live in all", n)
 		}
 	})
@@ -203,4 +205,41 @@ func TestWhatCannotBeSpentGivesWay(t *testing.T) {
 			t.Errorf("the oldest fell to one that was over: %d", n)
 		}
 	})
+}
+
+// TestOlderRing: the handles of a database from before the rows lay in the order
+// of their rings are spent and give way as ever.
+func TestOlderRing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	if err := os.Chmod(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := handle.New(rows)
+	var mine, theirs []string
+	for _, schema := range [][]sqldb.Migration{handle.Migrations()[:2], handle.Migrations()} {
+		db, err := sqldb.Open(t.Context(), path, schema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		update(t, db, func(tx *sqldb.Tx) error {
+			mine = append(mine, ring(t, tx, s, spec(me), handle.MaxLive/2, noon)...)
+			theirs = append(theirs, ring(t, tx, s, spec(other), 3, noon)...)
+			if a, b := alive(t, tx, s, me, mine, noon), alive(t, tx, s, other, theirs, noon); a != len(mine) || b != len(theirs) {
+				t.Errorf("%d of %d and %d of %d live", a, len(mine), b, len(theirs))
+			}
+			return nil
+		})
+		if len(mine) == handle.MaxLive {
+			update(t, db, func(tx *sqldb.Tx) error {
+				ring(t, tx, s, spec(me), 1, noon)
+				if n := alive(t, tx, s, me, mine[handle.GiveWay:], noon); n != len(mine)-handle.GiveWay {
+					t.Errorf("%d live", n)
+				}
+				return nil
+			})
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

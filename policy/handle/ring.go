@@ -11,15 +11,19 @@ import (
 // full with live ones does not pay for it at each mint.
 const sweepEvery = time.Second
 
+// giveWay is how many of a full ring give way at once: removing them one by one
+// would write as many pages again as the minting itself.
+const giveWay = 32
+
 // ring is the key of a principal's [span] in [sqldb.Tx.Shared].
 type ring string
 
 // span is the numbers of a principal's handles.
 type span struct{ newest, oldest int64 }
 
-// nextSeq returns the number for a principal's next handle and that of the
-// oldest one. Writers take turns (sqldb), so nobody mints in between.
-func nextSeq(tx *sqldb.Tx, principal string) (newest, oldest int64, err error) {
+// nextSeq returns the numbers of a principal's ring with the next handle in it.
+// Writers take turns (sqldb), so nobody mints in between.
+func nextSeq(tx *sqldb.Tx, principal string) (known span, err error) {
 	known, ok := tx.Shared()[ring(principal)].(span)
 	if !ok {
 		err = tx.QueryRow(`SELECT coalesce((SELECT max(seq) FROM handles WHERE principal = ?), 0),
@@ -27,22 +31,28 @@ func nextSeq(tx *sqldb.Tx, principal string) (newest, oldest int64, err error) {
 	}
 	known.newest++
 	tx.Shared()[ring(principal)] = known
-	return known.newest, known.oldest, err
+	return known, err
 }
 
-// makeRoom brings the ring of a principal, which spans the numbers oldest to
-// newest, back to at most [MaxLive]. The span counts as many handles as there
-// are, or more when some between have gone.
-func (s *Store) makeRoom(tx *sqldb.Tx, principal string, oldest, newest int64, now time.Time) error {
+// makeRoom brings the ring of a principal, which spans more than [MaxLive]
+// numbers, back below that. The span counts as many handles as there are, or
+// more when some between have gone.
+func (s *Store) makeRoom(tx *sqldb.Tx, principal string, known span, now time.Time) error {
 	if s.sweepDue(principal, now) {
 		var err error
-		if newest, err = sweep(tx, principal, oldest, newest, now); err != nil {
+		if known, err = sweep(tx, principal, known, now); err != nil {
 			return err
 		}
-		delete(tx.Shared(), ring(principal)) // the numbers may be new ones
 	}
-	_, err := tx.Exec(`DELETE FROM handles WHERE principal = ? AND seq <= ?`, principal, newest-MaxLive)
-	return err
+	if last := known.newest - MaxLive; known.oldest <= last {
+		last += giveWay - 1
+		if _, err := tx.Exec(`DELETE FROM handles WHERE principal = ? AND seq <= ?`, principal, last); err != nil {
+			return err
+		}
+		known.oldest = last + 1
+	}
+	tx.Shared()[ring(principal)] = known
+	return nil
 }
 
 // sweepDue remembers sweeps in this process only: forgetting costs one more.
@@ -58,22 +68,23 @@ func (s *Store) sweepDue(principal string, now time.Time) bool {
 }
 
 // sweep removes what can no longer be spent and closes the gaps in the ring's
-// numbers, so that its span is its count. It returns the newest number.
-func sweep(tx *sqldb.Tx, principal string, oldest, newest int64, now time.Time) (int64, error) {
+// numbers, so that its span is its count. The new numbers lie above the old
+// ones: no two handles have the same one meanwhile.
+func sweep(tx *sqldb.Tx, principal string, known span, now time.Time) (span, error) {
 	_, err := tx.Exec(`DELETE FROM handles WHERE principal = ?
 		AND (expires_at <= ? OR revoked_at <> 0 OR (max_uses <> 0 AND used >= max_uses))`, principal, sqldb.Micros(now))
 	if err != nil {
-		return 0, err
+		return known, err
 	}
 	var count int64
 	if err := tx.QueryRow(`SELECT count(*) FROM handles WHERE principal = ?`, principal).Scan(&count); err != nil {
-		return 0, err
+		return known, err
 	}
-	if count == newest-oldest+1 {
-		return newest, nil
+	if count == known.newest-known.oldest+1 {
+		return known, nil
 	}
-	_, err = tx.Exec(`UPDATE handles SET seq = ring.n
-		FROM (SELECT id, row_number() OVER (ORDER BY seq, created_at) AS n FROM handles WHERE principal = ?) AS ring
-		WHERE handles.id = ring.id`, principal)
-	return count, err
+	_, err = tx.Exec(`UPDATE handles SET seq = ? + ring.n
+		FROM (SELECT id, row_number() OVER (ORDER BY seq) AS n FROM handles WHERE principal = ?) AS ring
+		WHERE handles.id = ring.id`, known.newest, principal)
+	return span{newest: known.newest + count, oldest: known.newest + 1}, err
 }

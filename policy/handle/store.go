@@ -23,8 +23,8 @@ type Store struct {
 func New(rows *rowmac.Key) *Store { return &Store{rows: rows, swept: map[string]time.Time{}} }
 
 // Mint makes a handle. text is shown once and is not stored. The oldest live
-// handle of the principal gives way when there are [MaxLive] already. It costs
-// two statements, three when the ring is full. Error: *[vault.InvalidError].
+// handles of the principal give way when there are [MaxLive] already. It costs
+// two statements. Error: *[vault.InvalidError].
 func (s *Store) Mint(tx *sqldb.Tx, spec Spec, now time.Time) (text string, h Handle, err error) {
 	if err := spec.check(); err != nil {
 		return "", Handle{}, err
@@ -48,13 +48,13 @@ func (s *Store) Mint(tx *sqldb.Tx, spec Spec, now time.Time) (text string, h Han
 		},
 		hash: hash[:], destinations: destinations, created: sqldb.Micros(now), expires: sqldb.Micros(now.Add(ttl)),
 	}
-	newest, oldest, err := nextSeq(tx, spec.Principal)
+	known, err := nextSeq(tx, spec.Principal)
 	if err != nil {
 		return "", Handle{}, err
 	}
-	err = s.insert(tx, &r, newest)
-	if err == nil && newest-oldest >= MaxLive {
-		err = s.makeRoom(tx, spec.Principal, oldest, newest, now)
+	err = s.insert(tx, &r, known.newest)
+	if err == nil && known.newest-known.oldest >= MaxLive {
+		err = s.makeRoom(tx, spec.Principal, known, now)
 	}
 	if err != nil {
 		return "", Handle{}, err

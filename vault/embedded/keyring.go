@@ -18,8 +18,9 @@ import (
 // process or another: what is read then opens with it, and nothing is sealed any
 // more with a key that is on its way out.
 type Keyring struct {
-	id   string // 32 hex digits
-	held atomic.Pointer[keys]
+	id     string // 32 hex digits
+	held   atomic.Pointer[keys]
+	opened opened
 
 	mu  sync.Mutex // one look into the source at a time
 	src KeySource

@@ -107,6 +107,7 @@ func (w view) addVersion(r row, c vault.Change) error {
 
 // store writes the record of a new or a live secret.
 func (w view) store(r row, isNew bool) error {
+	forget(w.tx, r.Path)
 	sealed, err := w.keys.sealRecord(w.tx, r)
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ func (w view) Delete(p vault.Path, permanent bool) error {
 // nothing, so that what is damaged can be removed too.
 func (w view) destroy(p vault.Path) error {
 	w.tx.Erase()
+	forget(w.tx, p)
 	n, err := w.tx.Exec("DELETE FROM vault_secrets WHERE path = ?", string(p))
 	if err != nil {
 		return err

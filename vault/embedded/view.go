@@ -18,7 +18,14 @@ type view struct {
 
 // live loads the secret that has the path now.
 func (w view) live(p vault.Path) (row, error) {
-	return w.load(p, "SELECT first, deleted_at, record FROM vault_secrets WHERE path = ? AND deleted_at = 0")
+	if r, ok := known(w.tx, p); ok {
+		return r, nil
+	}
+	r, err := w.load(p, "SELECT first, deleted_at, record FROM vault_secrets WHERE path = ? AND deleted_at = 0")
+	if err == nil {
+		remember(w.tx, r)
+	}
+	return r, err
 }
 
 // trashed loads the secret of that path that was deleted last.
@@ -37,7 +44,14 @@ func (w view) load(p vault.Path, query string) (row, error) {
 	if err != nil {
 		return row{}, err
 	}
-	return w.keys.openRecord(w.tx, string(p), first, deletedAt, sealed)
+	if r, ok := w.keys.opened.get(p, first, deletedAt, sealed); ok {
+		return r, nil
+	}
+	r, err := w.keys.openRecord(w.tx, string(p), first, deletedAt, sealed)
+	if err == nil {
+		w.keys.opened.put(r, deletedAt, sealed)
+	}
+	return r, err
 }
 
 // Describe implements [vault.View].

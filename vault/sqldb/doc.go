@@ -27,7 +27,9 @@
 // at once was rejected: SQLite's busy polling starves. So was database/sql: its
 // pool and conversions cost a third of a short query.
 //
-// SQL is written with "?" placeholders; in migrations {blob} is a byte column
-// and {text} one of text that sorts byte for byte. dialect.go holds what differs
+// SQL is written with "?" placeholders; in migrations {blob} is a byte column,
+// {text} one of text that sorts byte for byte and {key} an integer that is a
+// primary key by itself; {clustered} after a table has its rows lie in the order
+// of their primary key. dialect.go holds what differs
 // between databases. Times are BIGINT microseconds.
 package sqldb
