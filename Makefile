@@ -108,6 +108,8 @@ soak: fuzz clients
 	$(say) 'soak: the suite $(SOAKCOUNT) times, shuffled, under the race detector'
 	@.tools/need cc
 	CGO_ENABLED=1 go test -race -shuffle=on -count=$(SOAKCOUNT) -failfast -timeout 170m ./...
+	$(say) 'soak: 1,000 programs killed under load, every byte of a vault damaged'
+	CGO_ENABLED=0 go test -count=1 -timeout 170m ./transport/cli/faults -faults.kills=1000 -faults.every
 
 clean:
 	rm -rf coatcheck coatcheck.exe .cache $(js)/node_modules $(frameworks)/node_modules

@@ -43,7 +43,7 @@ var layers = [][]string{
 }
 
 // testOnly are folders that hold tests and nothing else.
-var testOnly = []string{"transport/mcp/bench", "transport/mcp/clients", "examples"}
+var testOnly = []string{"transport/cli/faults", "transport/mcp/bench", "transport/mcp/clients", "examples"}
 
 // reserved are imports that only some packages may have: what opens a vault, and
 // libraries that are kept behind one package of ours.
@@ -61,6 +61,7 @@ var reserved = map[string][]string{
 	"github.com/spf13/":           {"transport/cli"},
 	"github.com/lmittmann/tint":   {"transport/cli"},
 	"github.com/invopop/":         {"tools"},
+	"github.com/anishathalye/":    {},
 	"github.com/rogpeppe/":        {},
 	"go.uber.org/goleak":          {},
 	"pgregory.net/rapid":          {},
