@@ -19,8 +19,11 @@ buildvcs := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo true || echo fals
 
 js       := transport/mcp/clients/testdata/js
 frameworks := examples/frameworks
+suite    := transport/mcp/conformance/testdata/js
 # Programs that only tests start. They live under testdata, where ./... does not look.
 testprogs := ./transport/mcp/bench/testdata/bare
+# The same with a build tag: it keeps their way into a package out of every other build.
+tagged    := -tags conformance ./transport/mcp ./transport/mcp/conformance/testdata/fixture
 lintmod  := github.com/golangci/golangci-lint/v2
 linter   := .cache/golangci-lint-$(shell awk '$$1 == "$(lintmod)" { print $$2 }' .tools/go.mod)-$(shell go env GOVERSION)
 cross    := darwin/arm64 windows/amd64
@@ -46,6 +49,7 @@ tidy:
 vet:
 	$(say) 'vet'
 	go vet ./... $(testprogs)
+	go vet $(tagged)
 
 # Vet type-checks the tests too, which a cross-build would not.
 cross:
@@ -58,7 +62,7 @@ cross:
 
 lint: $(linter)
 	$(say) 'lint'
-	$(linter) run --allow-parallel-runners --timeout 20m ./... $(testprogs)
+	$(linter) run --allow-parallel-runners --timeout 20m ./... $(testprogs) ./transport/mcp/conformance/testdata/fixture
 
 $(linter): .tools/go.mod .tools/go.sum
 	$(say) 'build the linter once (some minutes)'
@@ -75,7 +79,7 @@ race:
 	@.tools/need cc
 	CGO_ENABLED=1 go test -race -count=1 -timeout 15m ./...
 
-clients: $(js)/node_modules/.package-lock.json $(frameworks)/node_modules/.package-lock.json
+clients: $(js)/node_modules/.package-lock.json $(frameworks)/node_modules/.package-lock.json $(suite)/node_modules/.package-lock.json
 
 # No install script of any package runs: Node itself comes as a locked package that is nothing but its binary.
 $(js)/node_modules/.package-lock.json: $(js)/package.json $(js)/package-lock.json
@@ -89,6 +93,12 @@ $(frameworks)/node_modules/.package-lock.json: $(frameworks)/package.json $(fram
 	$(say) 'install the agent frameworks of the examples'
 	@.tools/need npm
 	cd $(frameworks) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(suite)/node_modules/.package-lock.json: $(suite)/package.json $(suite)/package-lock.json
+	$(say) 'install the conformance suite'
+	@.tools/need npm
+	cd $(suite) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 bench:
@@ -112,4 +122,4 @@ soak: fuzz clients
 	CGO_ENABLED=0 go test -count=1 -timeout 170m ./transport/cli/faults -faults.kills=1000 -faults.every
 
 clean:
-	rm -rf coatcheck coatcheck.exe .cache $(js)/node_modules $(frameworks)/node_modules
+	rm -rf coatcheck coatcheck.exe .cache $(js)/node_modules $(frameworks)/node_modules $(suite)/node_modules

@@ -34,11 +34,17 @@ func (s *Server) handle(ctx context.Context, m envelope.Message, text []byte) (a
 			answer = rpcError(m.ID, mcp.INTERNAL_ERROR, "internal error, reference "+failure.Reference)
 		}
 	}()
+	ctx, refusal := refusable(ctx)
 	switch got := s.core.HandleMessage(ctx, text).(type) {
 	case mcp.JSONRPCResponse:
 		got.ID = mcp.NewRequestId(json.RawMessage(m.ID))
 		return got
 	case mcp.JSONRPCError:
+		if own := refusal.Load(); own != nil {
+			no := rpcError(m.ID, own.Code, own.Message)
+			no.Error.Data = own.Data
+			return no
+		}
 		return s.plain(ctx, m, got)
 	default:
 		return nil

@@ -135,7 +135,7 @@ func (e *endpoint) post(w http.ResponseWriter, r *http.Request, who identity.Pri
 	switch {
 	case !fine:
 		reply(w, http.StatusBadRequest, rpcError(m.ID, envelope.InvalidRequest, "a header stands twice"))
-	case mcp.IsModernProtocol(stated), mcp.IsModernProtocol(version) && isDate(version):
+	case mcp.IsModernProtocol(stated), stated != "" && !mcp.IsValidProtocolVersion(stated), mcp.IsModernProtocol(version) && isDate(version):
 		e.modern(w, r, who, m, text)
 	case version != "" && !mcp.IsValidProtocolVersion(version):
 		reply(w, http.StatusBadRequest, rpcError(m.ID, envelope.InvalidRequest, "unknown protocol version in the header"))

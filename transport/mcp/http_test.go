@@ -203,6 +203,24 @@ func TestHTTPAnswers(t *testing.T) {
 			400,
 			`{"code":-32022,"message":"unsupported protocol version","data":{"supported":["2026-07-28","2025-11-25","2025-06-18","2025-03-26","2024-11-05"],"requested":"2030-01-01"}}`,
 		},
+		"unknown version": {
+			"POST", strings.ReplaceAll(modernCall("1", "echo", "{}"), "2026-07-28", "v9"),
+			[]string{"Mcp-Protocol-Version: v9", "Mcp-Method: tools/call", "Mcp-Name: echo"},
+			400, `"requested":"v9"`,
+		},
+		"unknown version, old": {
+			"POST", strings.ReplaceAll(modernCall("1", "echo", "{}"), "2026-07-28", "2001-01-01"),
+			[]string{"Mcp-Protocol-Version: 2001-01-01", "Mcp-Method: tools/call", "Mcp-Name: echo"},
+			400, `"requested":"2001-01-01"`,
+		},
+		"unknown version, not one": {
+			"POST", strings.ReplaceAll(modernCall("1", "echo", "{}"), "2026-07-28", "v9 "+canary),
+			[]string{"Mcp-Protocol-Version: v9 " + canary, "Mcp-Method: tools/call", "Mcp-Name: echo"},
+			400, `"requested":""`,
+		},
+		"unknown version, no header": {
+			"POST", strings.ReplaceAll(modernCall("1", "echo", "{}"), "2026-07-28", "v9"), []string{"Mcp-Method: tools/call", "Mcp-Name: echo"}, 400, `"code":-32020`,
+		},
 		"modern, initialize": {"POST", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{` + modernMeta + `}}`, []string{v, "Mcp-Method: initialize"}, 404, `"method not found"`},
 		"modern, listen":     {"POST", `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true},` + modernMeta + `}}`, []string{v, "Mcp-Method: subscriptions/listen"}, 200, "subscriptions/acknowledged"},
 	} {

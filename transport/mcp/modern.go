@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 
 	"github.com/mark3labs/mcp-go/mcp"
 
@@ -46,7 +47,8 @@ func (e *endpoint) contradiction(h http.Header, m envelope.Message) *mcp.JSONRPC
 	case version != stated:
 		return &mismatch
 	case !mcp.IsValidProtocolVersion(stated):
-		return nil // mcp-go answers that it does not know it
+		unknown := unsupported(m)
+		return &unknown
 	case mcp.ValidateStandardHeaders(h.Get, version, mcp.MCPMethod(m.Method), json.RawMessage(m.Params)) != nil:
 		return &mismatch
 	}
@@ -68,6 +70,22 @@ func (e *endpoint) contradiction(h http.Header, m envelope.Message) *mcp.JSONRPC
 		return &mismatch
 	}
 	return nil
+}
+
+// unsupported is the answer to a revision that there is not: those that there
+// are, and the one that was asked for, which the protocol wants to be repeated. It
+// is, if it looks like one.
+func unsupported(m envelope.Message) mcp.JSONRPCError {
+	requested := string(m.Version)
+	odd := func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != '.' && r != '-'
+	}
+	if len(requested) > 32 || strings.ContainsFunc(requested, odd) {
+		requested = ""
+	}
+	no := rpcError(m.ID, mcp.UNSUPPORTED_PROTOCOL_VERSION, "unsupported protocol version")
+	no.Error.Data = mcp.UnsupportedProtocolVersionData{Supported: mcp.ValidProtocolVersions, Requested: requested}
+	return no
 }
 
 // stateless answers one request.
