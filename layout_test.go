@@ -38,6 +38,7 @@ var layers = [][]string{
 	{"transport/httpd"},
 	{"transport/connect/jsonc"},
 	{"transport/connect"},
+	{"transport/dotenv"},
 	{"transport/cli"},
 	{"."},
 }

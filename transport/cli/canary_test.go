@@ -22,6 +22,7 @@ import (
 	"testing"
 
 	"github.com/coatcheck-dev/coatcheck/transport/cli"
+	"github.com/coatcheck-dev/coatcheck/transport/dotenv"
 	"github.com/coatcheck-dev/coatcheck/vault/vaulttest"
 )
 
@@ -274,6 +275,7 @@ func TestNoValueShowsAnywhere(t *testing.T) {
 	s.run(0, tiered, "secret", "set", "a/tiered", "--to", api.URL, "--tier", "critical")
 	s.run(0, homeless, "secret", "set", "a/homeless")
 	s.commandErrors(canary(special))
+	s.imports(func() string { return canary(special) })
 
 	own := func() string { return canary(special) } // for values that a model stores
 	s.policy(`version: 1
@@ -388,6 +390,43 @@ func (s *scene) setAndDelete(say talk, own func() string) {
 		t.Error("delete_secret a/own: refused")
 	}
 	s.run(0, "", "secret", "delete", "a/own", "--permanent")
+}
+
+// imports lets .env files in, rightly and wrongly. Those that hold values after
+// it are removed as a person would.
+func (s *scene) imports(value func() string) {
+	t := s.t
+	env := func(name string) (path, text string) {
+		t.Helper()
+		line, err := dotenv.Append(nil, name, []byte(value()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		path = filepath.Join(os.Getenv("TMPDIR"), name+".env")
+		if err := os.WriteFile(path, line, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path, string(line)
+	}
+	file, text := env("A")
+	s.run(0, "", "secret", "import", file, "--into", "env", "--dry-run")
+	s.run(0, "", "secret", "import", file, "--into", "env", "--dry-run", "--json")
+	s.run(0, "", "secret", "import", file, "--into", "env", "--write-references") // no value stays in it
+	s.run(5, text, "secret", "import", "-", "--into", "env")
+	s.run(0, text, "secret", "import", "-", "--into", "env", "--replace", "--json")
+	_, other := env("B")
+	s.run(2, other+other, "secret", "import", "-", "--into", "env")
+	s.run(2, other+value(), "secret", "import", "-", "--into", "env")
+	s.run(2, "C='"+other, "secret", "import", "-", "--into", "env")
+	s.run(5, other, "secret", "import", "-", "--into", "a/bearer")
+	s.run(0, "", "secret", "export", "env", "--references")
+	s.run(2, "", "secret", "export")
+	s.run(0, "", "audit", "prove", "1")
+	s.run(0, "", "audit", "export")
+	s.run(0, "", "audit", "export", "--tiles", filepath.Join(os.Getenv("TMPDIR"), "record"))
+	if err := os.Remove(filepath.Join(os.Getenv("TMPDIR"), "B.env")); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // everyTool calls each tool rightly and wrongly, through one door.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,4 +24,10 @@ func Anchor(path string) interface {
 	Update(fn func(old []byte) ([]byte, error)) error
 } {
 	return anchor(path)
+}
+
+// StartMeter is startMeter, with the meter's set and end.
+func StartMeter(out io.Writer, doing string, total int, ticks <-chan time.Time) (set func(int), end func()) {
+	m := startMeter(out, doing, total, ticks)
+	return m.set, m.end
 }

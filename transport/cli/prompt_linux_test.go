@@ -26,8 +26,18 @@ type person struct {
 	said   bytes.Buffer
 }
 
-// sit starts a command on a terminal of its own and waits for its prompt.
+// sit starts a command on a terminal of its own and waits for its hidden prompt.
 func sit(t *testing.T, home string, args ...string) *person {
+	t.Helper()
+	p := sitUntil(t, home, "(hidden): ", args...)
+	for p.echoes() { // the prompt is written just before
+		time.Sleep(time.Millisecond)
+	}
+	return p
+}
+
+// seat makes a terminal for a command that is not started yet.
+func seat(t *testing.T, home string, args ...string) *person {
 	t.Helper()
 	p := &person{t: t, home: home}
 	var err error
@@ -53,22 +63,27 @@ func sit(t *testing.T, home string, args ...string) *person {
 	p.cmd.Stdin = p.tty
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	stderr, err := p.cmd.StderrPipe()
-	if err == nil {
-		err = p.cmd.Start()
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.stderr = bufio.NewReader(stderr)
-	for !strings.HasSuffix(p.said.String(), "(hidden): ") {
+	return p
+}
+
+// sitUntil starts a command on a terminal of its own and waits until it has
+// said something that ends so.
+func sitUntil(t *testing.T, home, end string, args ...string) *person {
+	t.Helper()
+	p := seat(t, home, args...)
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for !strings.HasSuffix(p.said.String(), end) {
 		b, err := p.stderr.ReadByte()
 		if err != nil {
 			t.Fatalf("no prompt: %s", p.said.String())
 		}
 		p.said.WriteByte(b)
-	}
-	for p.echoes() { // the prompt is written just before
-		time.Sleep(time.Millisecond)
 	}
 	return p
 }
@@ -143,5 +158,68 @@ func TestPrompt(t *testing.T) {
 				t.Errorf("stored %q", got)
 			}
 		})
+	}
+}
+
+// TestImportAsksBeforeItRewrites: on a terminal references take the place of
+// values when the person says yes, and not otherwise.
+func TestImportAsksBeforeItRewrites(t *testing.T) {
+	for name, test := range map[string]struct {
+		typed, holds string
+		code         int
+	}{
+		"yes":      {"y\n", "A=coatcheck://ns/A\n", 0},
+		"the word": {"Yes \n", "A=coatcheck://ns/A\n", 0},
+		"no":       {"n\n", "A=hunter2\n", 0},
+		"nothing":  {"\n", "A=hunter2\n", 0},
+		"the end":  {"\x04", "A=hunter2\n", 0},
+		"Ctrl-C":   {"y\x03", "A=hunter2\n", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			file := filepath.Join(dir, ".env")
+			if err := os.WriteFile(file, []byte("A=hunter2\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p := sitUntil(t, filepath.Join(dir, "home"), "[y/N] ", "secret", "import", file, "--into", "ns")
+			code, _ := p.types(test.typed)
+			text, err := os.ReadFile(file)
+			if err != nil || code != test.code || string(text) != test.holds {
+				t.Errorf("code %d, the file holds %q (%v)\n%s", code, text, err, p.said.String())
+			}
+			entries, err := os.ReadDir(dir)
+			if err != nil || len(entries) != 2 {
+				t.Errorf("%v beside the file, %v", entries, err)
+			}
+		})
+	}
+}
+
+// TestExportShowsNothingOnATerminal unless it is told to.
+func TestExportShowsNothingOnATerminal(t *testing.T) {
+	home := filepath.Join(t.TempDir(), "home")
+	p := sit(t, home, "secret", "set", "ns/A")
+	if code, _ := p.types("hunter2\n"); code != 0 {
+		t.Fatal(p.said.String())
+	}
+	for _, test := range []struct {
+		args  []string
+		code  int
+		shows bool
+	}{
+		{[]string{"ns"}, 2, false},
+		{[]string{"ns", "--json"}, 2, false},
+		{[]string{"ns", "--references"}, 0, false},
+		{[]string{"ns", "--show"}, 0, true},
+	} {
+		p := seat(t, home, append([]string{"secret", "export"}, test.args...)...)
+		p.cmd.Stdout = p.tty
+		if err := p.cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		code, shown := p.types("")
+		if code != test.code || strings.Contains(shown, "hunter2") != test.shows {
+			t.Errorf("%v: code %d, shown %q", test.args, code, shown)
+		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 func (a *app) secretCommand() *cobra.Command {
 	return group("secret", "Keep secrets: set, get, list, rotate, delete, restore",
 		a.secretSet(), a.secretGet(), a.secretList(), a.secretDescribe(), a.secretRotate(),
-		a.secretDelete(), a.secretRestore(), a.secretHistory())
+		a.secretDelete(), a.secretRestore(), a.secretHistory(), a.secretImport(), a.secretExport())
 }
 
 func (a *app) secretGet() *cobra.Command {

@@ -1,0 +1,193 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/coatcheck-dev/coatcheck/policy/audit"
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/vault"
+	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
+)
+
+// ImportRequest is many secrets to be stored together.
+type ImportRequest struct {
+	Items []ImportItem
+	// Replace stores the values of paths that exist as their next versions and
+	// leaves the rest of those secrets as it is. Without it an existing path is
+	// a conflict.
+	Replace bool
+	// DryRun does everything and undoes it. Nothing is recorded.
+	DryRun bool
+	// Progress is told how many items were stored so far. It runs inside the
+	// transaction and must not block. May be nil.
+	Progress func(done int)
+}
+
+// ImportItem is one secret. Change needs a value; its mode is not looked at.
+type ImportItem struct {
+	Path   vault.Path
+	Change vault.Change
+}
+
+// Imported is what became of one item.
+type Imported struct {
+	Metadata vault.Metadata
+	Created  bool
+}
+
+// ImportConflict names every path that is in the way; nothing was stored. It is
+// a [vault.ErrExists], or where Exist is empty a [vault.ErrPathConflict].
+type ImportConflict struct {
+	Exist []vault.Path // have a secret already
+	Clash []vault.Path // are a namespace, or lie below a secret
+}
+
+// Error counts the paths.
+func (e *ImportConflict) Error() string {
+	switch {
+	case len(e.Clash) == 0:
+		return fmt.Sprintf("%d of the secrets exist already", len(e.Exist))
+	case len(e.Exist) == 0:
+		return fmt.Sprintf("%d of the paths are a namespace or lie below a secret", len(e.Clash))
+	default:
+		return fmt.Sprintf("%d of the secrets exist already, and %d of the paths are a namespace or lie below a secret", len(e.Exist), len(e.Clash))
+	}
+}
+
+// Is matches the sentinel of the vault.
+func (e *ImportConflict) Is(target error) bool {
+	if len(e.Exist) > 0 {
+		return target == vault.ErrExists
+	}
+	return target == vault.ErrPathConflict
+}
+
+// Import stores many secrets for the owner, all of them or none, in one
+// transaction. Each has its own leaf, and the import has one. Errors:
+// *[ImportConflict] once all items were looked at; *[ItemError] for the first
+// item that breaks a limit; *[Denied].
+func (b *Broker) Import(ctx context.Context, who identity.Principal, r ImportRequest) ([]Imported, error) {
+	e := b.entry(who, "secret.imported")
+	e.Target = fmt.Sprintf("%d secrets", len(r.Items))
+	var out []Imported
+	err := b.record(ctx, who, &e, func(tx *sqldb.Tx) (err error) {
+		if who.Kind != identity.Owner {
+			return ownerOnly()
+		}
+		if out, err = b.importAll(ctx, tx, b.judge(who), r, e); err == nil && r.DryRun {
+			err = errUndo
+		}
+		return err
+	})
+	if errors.Is(err, errUndo) {
+		return out, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for range out {
+		b.seal.leaf(ctx, b)
+	}
+	return out, nil
+}
+
+// errUndo ends a dry run; it is no event of the log.
+var errUndo = errors.New("undo")
+
+// ItemError says which item could not be stored.
+type ItemError struct {
+	Path vault.Path
+	Err  error
+}
+
+// Error names the path and the reason.
+func (e *ItemError) Error() string { return string(e.Path) + ": " + e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *ItemError) Unwrap() error { return e.Err }
+
+func (b *Broker) importAll(ctx context.Context, tx *sqldb.Tx, j judge, r ImportRequest, e audit.Entry) ([]Imported, error) {
+	view := b.c.Vault.InTx(tx)
+	out := make([]Imported, 0, len(r.Items))
+	var conflict ImportConflict
+	for i, item := range r.Items {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		change := item.Change
+		switch _, err := view.Describe(item.Path); {
+		case err == nil && !r.Replace:
+			conflict.Exist = append(conflict.Exist, item.Path)
+			continue
+		case err == nil:
+			change = vault.Change{Value: change.Value}
+		case !errors.Is(err, vault.ErrNotFound):
+			return nil, &ItemError{item.Path, err}
+		}
+		meta, created, err := b.store(tx, j, item.Path, change)
+		if errors.Is(err, vault.ErrPathConflict) {
+			conflict.Clash = append(conflict.Clash, item.Path)
+			continue
+		}
+		if err != nil {
+			return nil, &ItemError{item.Path, err}
+		}
+		one := e
+		one.Path, one.Version, one.Target, one.Event, one.Rule = item.Path, meta.Version, "import", "secret.updated", "owner"
+		if created {
+			one.Event = "secret.created"
+		}
+		if _, err := b.c.Audit.Append(tx, one); err != nil {
+			return nil, err
+		}
+		out = append(out, Imported{meta, created})
+		if r.Progress != nil {
+			r.Progress(i + 1)
+		}
+	}
+	if len(conflict.Exist)+len(conflict.Clash) > 0 {
+		return nil, &conflict
+	}
+	return out, nil
+}
+
+// Export returns the plaintext of the newest versions of many secrets to the
+// owner, in the order asked for, all of them or none. Each is on record as read.
+// Errors: those of [Broker.Reveal], as an *[ItemError] with the path.
+func (b *Broker) Export(ctx context.Context, who identity.Principal, paths []vault.Path) ([]vault.Secret, error) {
+	e := b.entry(who, "secret.exported")
+	e.Target = fmt.Sprintf("%d secrets", len(paths))
+	out := make([]vault.Secret, 0, len(paths))
+	err := b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
+		if who.Kind != identity.Owner {
+			return ownerOnly()
+		}
+		out = slices.Delete(out, 0, len(out))
+		for _, p := range paths {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			s, err := b.c.Vault.InTx(tx).Get(p, vault.Latest)
+			if err != nil {
+				return &ItemError{p, err}
+			}
+			one := e
+			one.Path, one.Version, one.Target, one.Event, one.Rule = p, s.Version, "export", "secret.read", "owner"
+			if _, err := b.c.Audit.Append(tx, one); err != nil {
+				return err
+			}
+			out = append(out, s)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for range out {
+		b.seal.leaf(ctx, b)
+	}
+	return out, nil
+}

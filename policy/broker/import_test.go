@@ -1,0 +1,139 @@
+package broker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/coatcheck-dev/coatcheck/policy/broker"
+	"github.com/coatcheck-dev/coatcheck/vault"
+	"github.com/coatcheck-dev/coatcheck/vault/secret"
+)
+
+func items(values map[vault.Path]string) (out []broker.ImportItem) {
+	paths := make([]vault.Path, 0, len(values))
+	for p := range values {
+		paths = append(paths, p)
+	}
+	slices.Sort(paths)
+	for _, p := range paths {
+		kind := vault.APIKey
+		out = append(out, broker.ImportItem{Path: p, Change: vault.Change{Value: secret.New([]byte(values[p])), Type: &kind}})
+	}
+	return out
+}
+
+func TestImportIsOneChange(t *testing.T) {
+	f := newDesk(t, allowAll)
+	f.put(t, "a/old", vault.Change{}, "api.example.com")
+	done := 0
+	r := broker.ImportRequest{Items: items(map[vault.Path]string{"a/new": "one", "a/old": "two", "a/x/y": "three"}), Progress: func(n int) { done = n }}
+	var conflict *broker.ImportConflict
+	if _, err := f.Import(t.Context(), owner, r); !errors.As(err, &conflict) || !errors.Is(err, vault.ErrExists) || !slices.Equal(conflict.Exist, []vault.Path{"a/old"}) {
+		t.Fatalf("one exists: %v", err)
+	}
+	if e := f.last(t); e.Event != "secret.imported" || e.Code != "exists" {
+		t.Errorf("recorded %+v", e)
+	}
+	if _, err := f.Describe(t.Context(), owner, "a/new"); !errors.Is(err, vault.ErrNotFound) {
+		t.Fatalf("a part was stored: %v", err)
+	}
+	before := len(f.events(t))
+	r.Replace, r.DryRun = true, true
+	tried, err := f.Import(t.Context(), owner, r)
+	if err != nil || len(tried) != 3 || !tried[0].Created || tried[1].Created || tried[1].Metadata.Version != 2 {
+		t.Fatalf("dry run: %+v, %v", tried, err)
+	}
+	if _, err := f.Describe(t.Context(), owner, "a/new"); !errors.Is(err, vault.ErrNotFound) || len(f.events(t)) != before {
+		t.Fatalf("a dry run stored or recorded something: %v", err)
+	}
+	r.DryRun = false
+	if got, err := f.Import(t.Context(), owner, r); err != nil || len(got) != 3 || done != 3 {
+		t.Fatalf("%+v, %v, progress %d", got, err, done)
+	}
+	old, err := f.Reveal(t.Context(), owner, "a/old", vault.Latest)
+	if err != nil || string(old.Value.Reveal()) != "two" || old.Version != 2 || old.Type != vault.Custom || len(old.Destinations) != 1 {
+		t.Errorf("more than the value of a secret that existed changed: %+v, %v", old.Metadata, err)
+	}
+	var said []string
+	for _, e := range f.events(t)[before:] {
+		said = append(said, fmt.Sprintf("%s %s %d %s", e.Event, e.Path, e.Version, e.Target))
+	}
+	want := []string{"secret.created a/new 1 import", "secret.updated a/old 2 import", "secret.created a/x/y 1 import", "secret.imported  0 3 secrets", "secret.read a/old 2 "}
+	if !slices.Equal(said, want) {
+		t.Errorf("recorded %q", said)
+	}
+}
+
+func TestWhatCannotBeImported(t *testing.T) {
+	f := newDesk(t, allowAll)
+	f.put(t, "a/b", vault.Change{})
+	f.put(t, "a/c/d", vault.Change{})
+	cancelled, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for name, tc := range map[string]struct {
+		items map[vault.Path]string
+		ctx   context.Context
+		check func(error) bool
+	}{
+		"a namespace and below a secret": {map[vault.Path]string{"a/c": "x", "a/b/c": "x", "a/n": "x"}, t.Context(), func(err error) bool {
+			conflict, ok := errors.AsType[*broker.ImportConflict](err)
+			return ok && errors.Is(err, vault.ErrPathConflict) && len(conflict.Clash) == 2 && len(conflict.Exist) == 0
+		}},
+		"both": {map[vault.Path]string{"a/b": "x", "a/c": "x"}, t.Context(), func(err error) bool {
+			conflict, ok := errors.AsType[*broker.ImportConflict](err)
+			return ok && errors.Is(err, vault.ErrExists) && len(conflict.Clash) == 1 && len(conflict.Exist) == 1
+		}},
+		"two of them": {map[vault.Path]string{"n/a": "x", "n/a/b": "x"}, t.Context(), func(err error) bool { return errors.Is(err, vault.ErrPathConflict) }},
+		"a handle": {map[vault.Path]string{"n/a": "x", "n/b": "ash_0123456789abcdefghijklmnopqr"}, t.Context(), func(err error) bool {
+			item, ok := errors.AsType[*broker.ItemError](err)
+			invalid, bad := errors.AsType[*vault.InvalidError](err)
+			return ok && item.Path == "n/b" && bad && invalid.Field == "value"
+		}},
+		"cancelled": {map[vault.Path]string{"n/a": "x", "n/b": "y"}, cancelled, func(err error) bool { return errors.Is(err, context.Canceled) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := broker.ImportRequest{Items: items(tc.items), Progress: func(int) {
+				if tc.ctx == cancelled {
+					cancel()
+				}
+			}}
+			if _, err := f.Import(tc.ctx, owner, r); !tc.check(err) {
+				t.Errorf("got %v", err)
+			}
+			for _, p := range []vault.Path{"a/n", "n/a", "n/b"} {
+				if _, err := f.Describe(t.Context(), owner, p); !errors.Is(err, vault.ErrNotFound) {
+					t.Errorf("%s was stored: %v", p, err)
+				}
+			}
+		})
+	}
+	if _, err := f.Import(t.Context(), local, broker.ImportRequest{Items: items(map[vault.Path]string{"n/a": "x"})}); codeOf(err) != "owner_only" {
+		t.Errorf("an agent imports: %v", err)
+	}
+}
+
+func TestExport(t *testing.T) {
+	f := newDesk(t, allowAll)
+	one, two := f.put(t, "a/1", vault.Change{}), f.put(t, "a/2", vault.Change{})
+	before := len(f.events(t))
+	got, err := f.Export(t.Context(), owner, []vault.Path{"a/2", "a/1"})
+	if err != nil || len(got) != 2 || string(got[0].Value.Reveal()) != two || string(got[1].Value.Reveal()) != one {
+		t.Fatalf("%d secrets, %v", len(got), err)
+	}
+	list := f.events(t)[before:]
+	if len(list) != 3 || list[0].Event != "secret.read" || list[0].Path != "a/2" || list[0].Target != "export" || list[2].Event != "secret.exported" {
+		t.Errorf("recorded %+v", list)
+	}
+	if got, err := f.Export(t.Context(), owner, []vault.Path{"a/1", "a/none"}); !errors.Is(err, vault.ErrNotFound) || got != nil {
+		t.Errorf("one is not there: %v", err)
+	}
+	if e := f.last(t); e.Event != "secret.exported" || e.Code != "not_found" {
+		t.Errorf("recorded %+v", e)
+	}
+	if _, err := f.Export(t.Context(), local, []vault.Path{"a/1"}); codeOf(err) != "owner_only" {
+		t.Errorf("an agent exports: %v", err)
+	}
+}

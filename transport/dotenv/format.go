@@ -1,0 +1,74 @@
+package dotenv
+
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/coatcheck-dev/coatcheck/vault"
+)
+
+// Append appends NAME=VALUE and a line break, in a form that [Parse] reads back
+// to the same bytes: without quotes where nothing could be mistaken, else in
+// single or, where it takes escapes, in double quotes. Errors: an
+// *[vault.InvalidError] of field "name" or "value" for what the grammar cannot
+// say: a value that is empty, no UTF-8 text, longer than [vault.MaxValueBytes]
+// or has control characters other than tabs and line breaks.
+func Append(b []byte, name string, value []byte) ([]byte, error) {
+	if !isName(name) {
+		return b, &vault.InvalidError{Field: "name", Rule: "is not letters, digits, _, . and - after a letter or _"}
+	}
+	switch {
+	case len(value) == 0:
+		return b, &vault.InvalidError{Field: "value", Rule: "is empty"}
+	case len(value) > vault.MaxValueBytes:
+		return b, &vault.InvalidError{Field: "value", Rule: "is longer than a value may be"}
+	case !utf8.Valid(value):
+		return b, &vault.InvalidError{Field: "value", Rule: "is not text"}
+	case bytes.ContainsFunc(value, control):
+		return b, &vault.InvalidError{Field: "value", Rule: "has a control character in it"}
+	}
+	b = append(b, name...)
+	b = append(b, '=')
+	return append(quote(b, value), '\n'), nil
+}
+
+// Quote returns text as the value of an entry: see [Append], whose demands on
+// it are the caller's to meet.
+func Quote(text string) string { return string(quote(nil, []byte(text))) }
+
+func isName(name string) bool {
+	for i := range len(name) {
+		if !nameByte(name[i], i == 0) {
+			return false
+		}
+	}
+	return name != ""
+}
+
+func control(r rune) bool {
+	return r < ' ' && r != '\n' && r != '\r' && r != '\t' || r == 0x7f
+}
+
+// bare are the characters of values that need no quotes anywhere.
+const bare = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@%+,=^-"
+
+func quote(b, value []byte) []byte {
+	switch {
+	case len(bytes.Trim(value, bare)) == 0:
+		return append(b, value...)
+	case !bytes.ContainsAny(value, "'\n\r\t"):
+		b = append(b, '\'')
+		b = append(b, value...)
+		return append(b, '\'')
+	}
+	b = append(b, '"')
+	for _, c := range value {
+		if i := strings.IndexByte("\n\r\t\\\"$", c); i >= 0 {
+			b = append(b, '\\', `nrt\"$`[i])
+		} else {
+			b = append(b, c)
+		}
+	}
+	return append(b, '"')
+}
