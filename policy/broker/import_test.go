@@ -71,36 +71,32 @@ func TestWhatCannotBeImported(t *testing.T) {
 	f := newDesk(t, allowAll)
 	f.put(t, "a/b", vault.Change{})
 	f.put(t, "a/c/d", vault.Change{})
-	cancelled, cancel := context.WithCancel(t.Context())
-	defer cancel()
+	later := func(ctx context.Context) (context.Context, func()) { return ctx, func() {} }
 	for name, tc := range map[string]struct {
 		items map[vault.Path]string
-		ctx   context.Context
+		ctx   func(context.Context) (context.Context, func())
 		check func(error) bool
 	}{
-		"a namespace and below a secret": {map[vault.Path]string{"a/c": "x", "a/b/c": "x", "a/n": "x"}, t.Context(), func(err error) bool {
+		"a namespace and below a secret": {map[vault.Path]string{"a/c": "x", "a/b/c": "x", "a/n": "x"}, later, func(err error) bool {
 			conflict, ok := errors.AsType[*broker.ImportConflict](err)
 			return ok && errors.Is(err, vault.ErrPathConflict) && len(conflict.Clash) == 2 && len(conflict.Exist) == 0
 		}},
-		"both": {map[vault.Path]string{"a/b": "x", "a/c": "x"}, t.Context(), func(err error) bool {
+		"both": {map[vault.Path]string{"a/b": "x", "a/c": "x"}, later, func(err error) bool {
 			conflict, ok := errors.AsType[*broker.ImportConflict](err)
 			return ok && errors.Is(err, vault.ErrExists) && len(conflict.Clash) == 1 && len(conflict.Exist) == 1
 		}},
-		"two of them": {map[vault.Path]string{"n/a": "x", "n/a/b": "x"}, t.Context(), func(err error) bool { return errors.Is(err, vault.ErrPathConflict) }},
-		"a handle": {map[vault.Path]string{"n/a": "x", "n/b": "ash_0123456789abcdefghijklmnopqr"}, t.Context(), func(err error) bool {
+		"two of them": {map[vault.Path]string{"n/a": "x", "n/a/b": "x"}, later, func(err error) bool { return errors.Is(err, vault.ErrPathConflict) }},
+		"a handle": {map[vault.Path]string{"n/a": "x", "n/b": "ash_0123456789abcdefghijklmnopqr"}, later, func(err error) bool {
 			item, ok := errors.AsType[*broker.ItemError](err)
 			invalid, bad := errors.AsType[*vault.InvalidError](err)
 			return ok && item.Path == "n/b" && bad && invalid.Field == "value"
 		}},
-		"cancelled": {map[vault.Path]string{"n/a": "x", "n/b": "y"}, cancelled, func(err error) bool { return errors.Is(err, context.Canceled) }},
+		"cancelled": {map[vault.Path]string{"n/a": "x", "n/b": "y"}, func(ctx context.Context) (context.Context, func()) { return context.WithCancel(ctx) }, func(err error) bool { return errors.Is(err, context.Canceled) }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := broker.ImportRequest{Items: items(tc.items), Progress: func(int) {
-				if tc.ctx == cancelled {
-					cancel()
-				}
-			}}
-			if _, err := f.Import(tc.ctx, owner, r); !tc.check(err) {
+			ctx, stop := tc.ctx(t.Context())
+			r := broker.ImportRequest{Items: items(tc.items), Progress: func(int) { stop() }} // after the first
+			if _, err := f.Import(ctx, owner, r); !tc.check(err) {
 				t.Errorf("got %v", err)
 			}
 			for _, p := range []vault.Path{"a/n", "n/a", "n/b"} {

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -39,13 +38,13 @@ func (a *app) meter(doing string, total int) *meter {
 // startMeter writes a line at each tick.
 func startMeter(out io.Writer, doing string, total int, ticks <-chan time.Time) *meter {
 	m := &meter{}
-	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
 	var writing sync.WaitGroup
 	writing.Go(func() {
 		width := 0
 		for {
 			select {
-			case <-ctx.Done():
+			case <-ended:
 				_, _ = io.WriteString(out, "\r"+strings.Repeat(" ", width)+"\r")
 				return
 			case <-ticks:
@@ -55,7 +54,7 @@ func startMeter(out io.Writer, doing string, total int, ticks <-chan time.Time) 
 			}
 		}
 	})
-	m.stop = func() { cancel(); writing.Wait() }
+	m.stop = func() { close(ended); writing.Wait() }
 	return m
 }
 
