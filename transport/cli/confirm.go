@@ -12,7 +12,7 @@ func (a *app) confirm(ctx context.Context, question string) (bool, error) {
 	_, _ = io.WriteString(a.Err, question+" [y/N] ")
 	line, err := await(ctx, func() ([]byte, error) {
 		line, err := bufio.NewReader(a.In).ReadBytes('\n')
-		if err == io.EOF { //nolint:errorlint // the end of input is an answer: no
+		if err == io.EOF { // the end of input is an answer: no
 			err = nil
 		}
 		return line, err

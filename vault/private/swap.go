@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 )
 
-// ErrChanged: the file no longer holds what it held when the change was made
+// ErrChanged means that the file no longer holds what it held when the change was made
 // ready. It is left as it is; read it again.
 var ErrChanged = errors.New("the file was changed meanwhile")
 
