@@ -58,6 +58,8 @@ var reserved = map[string][]string{
 	"modernc.org/":                {"vault/sqldb"},
 	"cel.dev/":                    {"policy/condition"},
 	"github.com/tink-crypto/":     {"vault/embedded"},
+	"github.com/zalando/":         {"vault/embedded"},
+	"golang.org/x/crypto/":        {"vault/embedded"},
 	"github.com/mark3labs/mcp-go": {"transport/mcp", "transport/cli"},
 	"github.com/spf13/":           {"transport/cli"},
 	"github.com/lmittmann/tint":   {"transport/cli"},

@@ -37,6 +37,9 @@ var (
 	ErrKeyMissing = errors.New("key is missing")
 	// ErrKeyWrong: that key does not open this vault. Use the one it was made with.
 	ErrKeyWrong = errors.New("key does not open this vault")
+	// ErrKeyUnavailable: what keeps the key does not answer, or refuses. Nothing
+	// is lost; see to it and try again.
+	ErrKeyUnavailable = errors.New("key cannot be reached")
 	// ErrLoosePermissions: others could read or change a file that must be
 	// private. Tighten it as the message says.
 	ErrLoosePermissions = errors.New("permissions are too loose")

@@ -123,7 +123,7 @@ func TestReseal(t *testing.T) {
 		t.Error("nothing was signed")
 	}
 	boom := errors.New("boom")
-	err := s.DB.Update(t.Context(), func(tx *sqldb.Tx) error {
+	err := s.Update(t.Context(), func(tx *sqldb.Tx) error {
 		return audit.Reseal(tx, func(string, []byte) ([]byte, error) { return nil, boom })
 	})
 	if !errors.Is(err, boom) {

@@ -17,8 +17,8 @@
 //
 // # Keys
 //
-// A [KeySource] seals one Tink AES256-GCM keyset, kept in table vault_keyring
-// beside a random vault id. The keyset seals two kinds of records. Every
+// A [KeySource] (see [SourceOptions.Parse]) seals one Tink AES256-GCM keyset, kept
+// in table vault_keyring beside a random vault id. The keyset seals two kinds of records. Every
 // version of a secret has a 256-bit AES-GCM key of its own that seals the value:
 //
 //	source → keyset → record of the secret (JSON: type, tier, destinations, …)

@@ -55,8 +55,19 @@ func CreateKeyFile(path string) error {
 	return private.CreateFile(path, formatKey(key))
 }
 
-func formatKey(key []byte) []byte {
-	return fmt.Appendf([]byte(keyFileHead), "%s%x:%08x\n", keyPrefix, key, crc32.ChecksumIEEE(key))
+func formatKey(key []byte) []byte { return append([]byte(keyFileHead), keyLine(key)...) }
+
+func keyLine(key []byte) []byte {
+	return fmt.Appendf(nil, "%s%x:%08x\n", keyPrefix, key, crc32.ChecksumIEEE(key))
+}
+
+// makeKey makes the file where there is none.
+func (f keyFile) makeKey(context.Context) (made bool, err error) {
+	err = CreateKeyFile(string(f))
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func parseKey(text []byte) ([]byte, bool) {
@@ -116,6 +127,9 @@ func (f keyFile) Open(_ context.Context, sealed, aad []byte) ([]byte, error) {
 		return nil, err
 	}
 	plain, err := a.Decrypt(sealed, aad)
+	if err != nil && sealerOf(sealed) != sealerOf(nil) {
+		return nil, notMine(f, sealed)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: the key in %s belongs to another vault; put back the one this vault was made with", vault.ErrKeyWrong, string(f))
 	}

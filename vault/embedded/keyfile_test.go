@@ -14,24 +14,6 @@ import (
 	"github.com/coatcheck-dev/coatcheck/vault/embedded"
 )
 
-func TestParseKeySource(t *testing.T) {
-	for _, uri := range []string{"file:/home/me/key", "file:///home/me/key", "file:/with%20space/k%25y"} {
-		if _, err := embedded.ParseKeySource(uri); err != nil {
-			t.Errorf("%s: %v", uri, err)
-		}
-	}
-	for _, uri := range []string{
-		"", "key", "/home/me/key", "file:", "file:key", "file:./key", "file://host/key", "file://user@/key", "file:/k?x=1", "file:/k#x",
-		"http:/key", "FILE", "file:/%zz", "\x00", "keyring:coatcheck",
-	} {
-		_, err := embedded.ParseKeySource(uri)
-		var invalid *vault.InvalidError
-		if !errors.As(err, &invalid) || invalid.Field != "key source" || len(uri) > 5 && strings.Contains(err.Error(), uri) {
-			t.Errorf("%q: %v", uri, err)
-		}
-	}
-}
-
 func TestFileURI(t *testing.T) {
 	for _, path := range []string{"/a/b", "/with space/100%/k?y#z", "/ä"} {
 		if runtime.GOOS == "windows" {
