@@ -82,12 +82,10 @@ func (s *Server) who(w http.ResponseWriter, r *http.Request) (identity.Principal
 	return who, nil
 }
 
-// withoutCredentials is a copy of the header that a handler, and the framework
-// that copies it into its own requests, may have.
-func withoutCredentials(h http.Header) http.Header {
-	h = h.Clone()
+// dropCredentials takes from the header what a handler, and the framework that
+// copies it into its own requests, may not have.
+func dropCredentials(h http.Header) {
 	for _, name := range []string{"Authorization", "X-Agent-Key", "Proxy-Authorization", "Cookie"} {
 		h.Del(name)
 	}
-	return h
 }

@@ -1,7 +1,6 @@
 package httpd
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -91,47 +90,14 @@ func plainAnswer(w *writer, body []byte) {
 	_, _ = w.Write(body)
 }
 
-type stoppingKey struct{}
-
-// Stopping returns a channel that is closed when the server of a request stops,
-// and nil, which is never ready, outside of a mounted handler.
-func Stopping(ctx context.Context) <-chan struct{} {
-	stopping, _ := ctx.Value(stoppingKey{}).(chan struct{})
-	return stopping
-}
-
-// serveMounted authenticates and bounds a request, then hands it over.
+// serveMounted admits a request and hands it over. It is small, because
+// thousands of streams may wait in it and each holds its stack.
 func (s *Server) serveMounted(w *writer, r *http.Request, h http.Handler) *refusal {
-	who, no := s.who(w, r)
+	r, done, no := s.admit(w, r)
 	if no != nil {
 		return no
 	}
-	s.conns.busy(r.Context())
-	of := s.quota
-	if r.Method == http.MethodGet {
-		of = s.streams
-	}
-	if id := who.ID(); of.take(id) {
-		defer of.give(id)
-	} else {
-		seconds := (s.limits.RetryAfter + time.Second - 1) / time.Second
-		w.Header().Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
-		return &tooMany
-	}
-	data, no := s.body(w, r)
-	if no != nil {
-		return no
-	}
-	ctx := context.WithValue(context.WithValue(r.Context(), principalKey{}, who), stoppingKey{}, s.stopping)
-	if r.Method == http.MethodGet && route(r) == "/mcp" {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithCancel(ctx)
-		defer cancel()
-		defer s.active.stream(cancel)()
-	}
-	r = r.WithContext(ctx)
-	r.Header = withoutCredentials(r.Header)
-	withBody(r, data)
+	defer done()
 	h.ServeHTTP(w, r)
 	return nil
 }

@@ -70,14 +70,14 @@
 // exist.
 //
 //	 1  any web page can drive a server: httpd.TestEvilHost httpd.TestEvilOrigin httpd.TestMediaType mcp.TestSSEAnswers
-//	 2  a session id is taken for an identity: mcp.TestSSEAnswers mcp.TestSSEMatrix
-//	 3  a message may have any size: httpd.TestBodySize mcp.TestSSEAnswers mcp.TestStdioAnswers lines.TestLines
+//	 2  a session id is taken for an identity: mcp.TestSSEAnswers mcp.TestSSEMatrix mcp.TestSSECrossing
+//	 3  a message may have any size: httpd.TestBodySize httpd.TestEndlessBodies mcp.TestSSEAnswers mcp.TestStdioAnswers lines.TestLines
 //	 4  texts of panics and errors reach the client: mcp.TestFaults mcp.TestSSEFaults mcp.TestSSEPanic httpd.TestPanic
 //	 7  escapes of JSON hide a value from redaction: redact.TestEscapedForms redact.TestEverySpelling
 //	 8  the end of input cuts calls in flight: mcp.TestEndOfInput mcp.TestShutdown
 //	 9  progress may come after the answer on stdio: mcp.TestSubscriptions
 //	11  a call outlives the SSE client that made it: mcp.TestSSEDisconnect
-//	12  abandoned sessions stay in memory: mcp.TestHTTPSessionLimits mcp.TestSSEDisconnect
+//	12  abandoned sessions stay in memory: mcp.TestHTTPSessionLimits mcp.TestSSEAbandoned mcp.TestSSEDisconnect
 //	13  one stdio session for the whole process: mcp.TestParallelSessions
 //
 // Not here: authentication, Host and Origin checks, TLS, the time for a write

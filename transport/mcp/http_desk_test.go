@@ -22,12 +22,14 @@ import (
 func newDoor(t *testing.T, limits httpd.Limits, more ...tools.Tool) (w *web, stop func(), stopped <-chan error) {
 	t.Helper()
 	d := newDesk(mcp.Options{}, more...)
+	caller := func(r *http.Request) (identity.Principal, bool) { return httpd.PrincipalFrom(r.Context()) }
 	server, err := httpd.New(httpd.Config{
 		Listen: "127.0.0.1:0", Limits: limits,
 		Authenticate: func(_ context.Context, key string) (identity.Principal, error) {
 			return identity.Principal{Kind: identity.Agent, Name: key}, nil
 		},
-		MCP:   d.HTTPHandler(func(r *http.Request) (identity.Principal, bool) { return httpd.PrincipalFrom(r.Context()) }),
+		MCP:   d.HTTPHandler(caller),
+		SSE:   d.SSEHandler(caller, func(r *http.Request) <-chan struct{} { return httpd.Stopping(r.Context()) }),
 		Ready: func(context.Context) error { return nil },
 	})
 	if err != nil {

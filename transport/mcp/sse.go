@@ -50,30 +50,42 @@ type sse struct {
 	streams      *streams
 }
 
-// ServeHTTP serves both paths.
+// ServeHTTP serves both paths. What waits for a stream to end stands in small
+// functions of its own, because thousands may wait and each holds its stack.
 func (e *sse) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer e.recovered(w, r)
+	if s := e.serve(w, r); s != nil { //nolint:contextcheck // a call belongs to its stream, not to the POST that brings it
+		e.follow(s, e.stopping(r))
+	}
+}
+
+// serve answers all but a request for a stream, which it returns.
+func (e *sse) serve(w http.ResponseWriter, r *http.Request) *stream {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	who, ok := e.authenticate(r)
-	want, serve := http.MethodGet, e.open
+	want := http.MethodGet
 	switch {
 	case !ok:
 		w.Header().Set("WWW-Authenticate", `Bearer realm="coatcheck"`)
 		http.Error(w, "who are you? send an agent key", http.StatusUnauthorized)
-		return
+		return nil
 	case r.URL.Path == MessagesPath:
-		want, serve = http.MethodPost, e.post
+		want = http.MethodPost
 	case r.URL.Path != SSEPath:
 		http.NotFound(w, r)
-		return
+		return nil
 	}
-	if r.Method != want {
+	switch {
+	case r.Method != want:
 		w.Header().Set("Allow", want)
 		http.Error(w, "only "+want, http.StatusMethodNotAllowed)
-		return
+	case want == http.MethodGet:
+		return e.open(w, r, who)
+	default:
+		e.post(w, r, who)
 	}
-	serve(w, r, who)
+	return nil
 }
 
 // recovered ends a request after a panic outside of a call. A stream is cut: an
@@ -94,45 +106,58 @@ func (e *sse) recovered(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusInternalServerError, rpcError(nil, mcp.INTERNAL_ERROR, "internal error, reference "+failure.Reference))
 }
 
-// open serves one stream until the client goes away, does not take what it is
-// sent, or the server stops.
-func (e *sse) open(w http.ResponseWriter, r *http.Request, who identity.Principal) {
+// open begins a stream. Its caller follows it.
+func (e *sse) open(w http.ResponseWriter, r *http.Request, who identity.Principal) *stream {
 	ctx, cancel := context.WithCancel(r.Context())
 	out := &events{w: w, flush: http.NewResponseController(w).Flush, failed: cancel}
+	id := rand.Text()
 	s := &stream{
-		connection: connection{Server: e.Server, who: who, out: lines.NewWriter(out), calls: newInflight(), session: newSession("sse-" + rand.Text())},
-		id:         rand.Text(), owner: who.ID(), ctx: ctx,
+		connection: connection{Server: e.Server, who: who, out: lines.NewWriter(out), calls: newInflight(), session: newQuietSession(id)},
+		id:         id, owner: who.ID(), ctx: ctx, stop: cancel,
 		turns: make(chan struct{}, e.MaxCalls), quiet: make(chan struct{}),
 	}
 	s.out.KeepNothing()
 	e.streams.add(s)
-	defer func() { // nobody may write once this handler has returned
-		quiet := e.streams.end(s)
-		cancel()
-		<-quiet
-	}()
-
 	w.Header().Set("Content-Type", eventStream)
 	w.Header().Set("X-Accel-Buffering", "no") // what is in front passes events on as they come
-	if s.out.Send([]byte(MessagesPath+"?"+sessionParam+"="+s.id+"\n")) != nil {
-		return
+	if err := s.out.Send([]byte(MessagesPath + "?" + sessionParam + "=" + s.id + "\n")); err != nil {
+		s.failed(ctx, err) // and ends at once
 	}
+	return s
+}
+
+// follow returns once the client has gone away or does not take what it is sent,
+// or the server has stopped and the calls under way are answered.
+func (e *sse) follow(s *stream, stopping <-chan struct{}) {
+	defer e.end(s)
 	beat := time.NewTicker(e.Heartbeat)
 	defer beat.Stop()
 	for {
 		select {
-		case <-ctx.Done():
+		case <-s.ctx.Done():
 			return
-		case <-e.stopping(r):
+		case <-stopping:
 			select {
 			case <-e.streams.close(s):
-			case <-ctx.Done():
+			case <-s.ctx.Done():
 			}
 			return
 		case <-beat.C:
-			if s.out.Idle() {
-				s.failed(ctx, s.out.Send([]byte(heartbeat)))
-			}
+			e.beat(s)
 		}
+	}
+}
+
+// end has the calls of a stream end, and waits for them: nobody may write once
+// its handler has returned.
+func (e *sse) end(s *stream) {
+	quiet := e.streams.end(s)
+	s.stop()
+	<-quiet
+}
+
+func (e *sse) beat(s *stream) {
+	if s.out.Idle() {
+		s.failed(s.ctx, s.out.Send([]byte(heartbeat)))
 	}
 }

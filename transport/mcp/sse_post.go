@@ -25,7 +25,7 @@ func (e *sse) post(w http.ResponseWriter, r *http.Request, who identity.Principa
 		s = e.streams.of(ids[0], who.ID())
 	}
 	if s == nil {
-		reply(w, http.StatusNotFound, rpcError(nil, envelope.InvalidRequest, "no such session: open "+SSEPath+" and post to where its first event says"))
+		noStream(w)
 		return
 	}
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(e.MaxMessageBytes)))
@@ -43,6 +43,10 @@ func (e *sse) post(w http.ResponseWriter, r *http.Request, who identity.Principa
 		return
 	}
 	e.take(w, s, who, m, text)
+}
+
+func noStream(w http.ResponseWriter) {
+	reply(w, http.StatusNotFound, rpcError(nil, envelope.InvalidRequest, "no such session: open "+SSEPath+" and post to where its first event says"))
 }
 
 // take deals with a message of who, or sees that it is dealt with.
@@ -69,6 +73,9 @@ func (e *sse) take(w http.ResponseWriter, s *stream, who identity.Principal, m e
 		return
 	case noneTaken:
 		reply(w, http.StatusServiceUnavailable, rpcError(m.ID, mcp.REQUEST_INTERRUPTED, "the server is stopping"))
+		return
+	case ended:
+		noStream(w)
 		return
 	case admitted:
 	}

@@ -23,6 +23,7 @@ type stream struct {
 	id    string          // 26 characters of base32, 130 random bits
 	owner string          // identity.Principal.ID of who opened it
 	ctx   context.Context // of its calls: they outlive the POST that brought them, and end with the stream
+	stop  func()          // ends ctx
 	turns chan struct{}   // one for each call that runs
 
 	// Held by the mutex of the streams it is one of.
@@ -79,7 +80,8 @@ type admission int
 const (
 	admitted  admission = iota
 	full                // too much is waiting; later there may be room
-	noneTaken           // the stream is about to end
+	noneTaken           // the server is stopping
+	ended               // the stream is gone
 )
 
 // admit counts one more message of size bytes. Each admitted wants a done.
@@ -88,6 +90,8 @@ func (t *streams) admit(s *stream, size int) admission {
 	defer t.mu.Unlock()
 	held := t.bytes[s.owner]
 	switch {
+	case t.byID[s.id] != s:
+		return ended
 	case s.closed:
 		return noneTaken
 	case s.taken >= maxStreamTaken, held > 0 && held+size > maxOwnerTaken:
