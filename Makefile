@@ -120,6 +120,8 @@ soak: fuzz clients
 	CGO_ENABLED=1 go test -race -shuffle=on -count=$(SOAKCOUNT) -failfast -timeout 170m ./...
 	$(say) 'soak: 1,000 programs killed under load, every byte of a vault damaged'
 	CGO_ENABLED=0 go test -count=1 -timeout 170m ./transport/cli/faults -faults.kills=1000 -faults.every
+	$(say) 'soak: 2,000 idle and 10,000 abandoned SSE clients, 100,000 answers of two'
+	CGO_ENABLED=0 go test -count=1 -timeout 30m -run '^TestSSE(IdleMemory|Abandoned|Crossing)$$' ./transport/mcp -sse.idle=2000 -sse.abandoned=10000 -sse.answers=100000
 
 clean:
 	rm -rf coatcheck coatcheck.exe .cache $(js)/node_modules $(frameworks)/node_modules $(suite)/node_modules
