@@ -23,11 +23,12 @@ const readers = 4
 
 // DB is an open state database, safe for concurrent use.
 type DB struct {
-	dsn    string
-	busy   time.Duration
-	writer *conn // used by the leader of the queue only
-	queue  queue
-	turn   *turn // among processes; the leader's
+	uri     string
+	busy    time.Duration
+	writer  *conn // used by the leader of the queue only
+	queue   queue
+	turn    *turn // among processes; the leader's
+	folding folding
 
 	closed chan struct{}
 	idle   chan *conn    // readers not in use
@@ -52,11 +53,7 @@ func open(ctx context.Context, path string, migrations []Migration, busy time.Du
 		return nil, err
 	}
 	db := &DB{
-		// These pragmas run on every new connection and change nothing in the
-		// file; the journal mode is set after a look at whose file it is.
-		dsn: fmt.Sprintf("%s?_pragma=busy_timeout(%d)&_pragma=synchronous(FULL)&_pragma=checkpoint_fullfsync(ON)"+
-			"&_pragma=temp_store(MEMORY)&_pragma=secure_delete(ON)&_pragma=trusted_schema(OFF)&_dqs=0",
-			fileURI(path), busy.Milliseconds()),
+		uri:    fileURI(path),
 		busy:   busy,
 		queue:  queue{stopped: make(chan struct{})},
 		closed: make(chan struct{}),
@@ -67,13 +64,22 @@ func open(ctx context.Context, path string, migrations []Migration, busy time.Du
 		db.permit <- struct{}{}
 	}
 	var err error
-	if db.writer, err = connect(db.dsn); err != nil {
+	if db.writer, err = connect(dsn(db.uri, busy)); err != nil {
 		return nil, err
 	}
 	if err := db.migrate(ctx, path, migrations); err != nil {
 		return nil, errors.Join(err, db.writer.close(), db.turn.close())
 	}
 	return db, nil
+}
+
+// dsn has the pragmas that run on every new connection. They change nothing in
+// the file; the journal mode is set after a look at whose file it is.
+func dsn(uri string, busy time.Duration) string {
+	return fmt.Sprintf("%s?_pragma=busy_timeout(%d)&_pragma=synchronous(FULL)&_pragma=checkpoint_fullfsync(ON)"+
+		"&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(%d)"+
+		"&_pragma=temp_store(MEMORY)&_pragma=secure_delete(ON)&_pragma=trusted_schema(OFF)&_dqs=0",
+		uri, busy.Milliseconds(), keepLog)
 }
 
 func prepareFile(path string) error {
@@ -106,7 +112,7 @@ func (db *DB) Close() error {
 		return nil
 	}
 	close(db.closed)
-	var errs []error
+	errs := []error{db.closeFolding()}
 	for range readers { // waits for views in flight
 		select {
 		case c := <-db.idle:
@@ -154,7 +160,7 @@ func (db *DB) reader(ctx context.Context) (*conn, error) {
 	case c := <-db.idle:
 		return c, nil
 	case <-db.permit:
-		c, err := connect(db.dsn + "&_pragma=query_only(ON)")
+		c, err := connect(dsn(db.uri, db.busy) + "&_pragma=query_only(ON)")
 		if err != nil {
 			db.permit <- struct{}{}
 		}

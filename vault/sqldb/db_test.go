@@ -33,9 +33,21 @@ func open(tb testing.TB) *sqldb.DB {
 	return openAt(tb, filepath.Join(privateDir(tb), "test.db"))
 }
 
+// openAt opens a database that gives up soon when another one writes.
 func openAt(tb testing.TB, path string) *sqldb.DB {
 	tb.Helper()
-	db, err := sqldb.OpenBusy(tb.Context(), path, migrations, 50*time.Millisecond)
+	return openBusy(tb, path, 50*time.Millisecond)
+}
+
+// openPatient opens one that waits as the program does.
+func openPatient(tb testing.TB, path string) *sqldb.DB {
+	tb.Helper()
+	return openBusy(tb, path, sqldb.BusyTimeout)
+}
+
+func openBusy(tb testing.TB, path string, busy time.Duration) *sqldb.DB {
+	tb.Helper()
+	db, err := sqldb.OpenBusy(tb.Context(), path, migrations, busy)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -21,6 +21,9 @@
 // coming, by two locks on files beside it (turn.go). A wait for one that does not
 // move ends in [vault.ErrBusy] after [BusyTimeout].
 //
+// The log is folded into the database beside the work, and after a bulk write
+// before it is acknowledged, so that the next start has little to read (fold.go).
+//
 // Choices: SQLite through modernc, write-ahead log, synchronous=FULL, so that an
 // acknowledged change survives a power cut as far as fsync does (on macOS that
 // reaches the drive, not always its platter). Handing SQL to many connections

@@ -20,7 +20,7 @@ import (
 
 var (
 	processes = flag.Int("processes", 8, "processes that write one database at once")
-	writes    = flag.Int("writes", 200, "writes of each of them")
+	writes    = flag.Int("writes", 200/scale, "writes of each of them")
 )
 
 // order is what a process of these tests is told to do, as JSON in its environment.
@@ -30,6 +30,7 @@ type order struct {
 	Writers int // goroutines
 	Writes  int // of all of them
 	Hold    bool
+	Bulk    int // rows of one write
 }
 
 const orderVariable = "COATCHECK_TEST_ORDER"
@@ -39,7 +40,7 @@ type took []time.Duration
 
 // TestProcess is no test of its own: it is the body of the other processes.
 // With Hold it begins one write and says so on standard output, and ends it when
-// its input ends. Else it says that it is ready, starts when its input ends, and
+// its input ends; with Bulk it says so after one that is done. Else it says that it is ready, starts when its input ends, and
 // reports on standard output.
 func TestProcess(t *testing.T) {
 	text := os.Getenv(orderVariable)
@@ -58,11 +59,16 @@ func TestProcess(t *testing.T) {
 		_, err := fmt.Println("ready")
 		return errors.Join(err, drain(os.Stdin))
 	}
-	if o.Hold {
+	switch {
+	case o.Bulk > 0:
+		if err := errors.Join(db.Update(t.Context(), bulk(o.Bulk)), wait()); err != nil {
+			t.Fatal(err)
+		}
+	case o.Hold:
 		if err := db.Update(t.Context(), func(tx *sqldb.Tx) error { return errors.Join(insert(o.Name)(tx), wait()) }); err != nil {
 			t.Fatal(err)
 		}
-	} else {
+	default:
 		if err := wait(); err != nil {
 			t.Fatal(err)
 		}

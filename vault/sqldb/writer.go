@@ -18,7 +18,12 @@ func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	j := &job{ctx: ctx, end: time.Now().Add(db.busy), fn: fn, wake: make(chan struct{}, 1)}
+	return db.enqueue(ctx, &job{fn: fn})
+}
+
+// enqueue sees a job through.
+func (db *DB) enqueue(ctx context.Context, j *job) error {
+	j.ctx, j.end, j.wake = ctx, time.Now().Add(db.busy), make(chan struct{}, 1)
 	if err := db.queue.join(j); err != nil {
 		return err
 	}
@@ -34,12 +39,13 @@ func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 	return j.err
 }
 
-// job is one write. Its fields belong to the queue, then to the leader that
+// job is one write, or one thing to do beside the writes. Its fields belong to the queue, then to the leader that
 // took it, and to its caller once it was woken.
 type job struct {
 	ctx      context.Context
 	end      time.Time // of the wait for other processes
 	fn       func(*Tx) error
+	beside   func() error // in place of fn: outside of a transaction
 	leads    bool
 	wake     chan struct{} // one token: lead, or done
 	erase    bool
@@ -71,27 +77,47 @@ func (db *DB) lead(own *job) {
 				j.err = errAbandoned
 			}
 		}
+		pages := db.writer.written()
 		_ = db.turn.release() // fails only where there is nothing left to release
 		db.queue.pass()
+		db.foldAfter(batch, pages)
 		for _, j := range batch[1:] {
 			j.wake <- struct{}{}
 		}
 	}()
-	db.commit(batch)
+	db.work(batch)
 	whole = true
 }
 
-// commit runs the batch in one transaction.
-func (db *DB) commit(batch []*job) {
+// work does what the batch asks for: the writes in one transaction, then the rest.
+func (db *DB) work(batch []*job) {
+	writes := make([]*job, 0, len(batch))
+	for _, j := range batch {
+		if j.fn != nil {
+			writes = append(writes, j)
+		}
+	}
+	if len(writes) > 0 {
+		db.commit(writes)
+	}
+	for _, j := range batch {
+		if j.beside != nil {
+			j.err = j.beside()
+		}
+	}
+}
+
+// commit runs writes in one transaction.
+func (db *DB) commit(writes []*job) {
 	c := db.writer
 	err := c.begin("BEGIN IMMEDIATE")
 	if err == nil {
-		for _, j := range batch {
-			if err = j.run(c, len(batch) > 1); err != nil {
+		for _, j := range writes {
+			if err = j.run(c, len(writes) > 1); err != nil {
 				break
 			}
 		}
-		if len(batch) == 1 && batch[0].failed() {
+		if len(writes) == 1 && writes[0].failed() {
 			c.rollback()
 			return
 		}
@@ -102,15 +128,10 @@ func (db *DB) commit(batch []*job) {
 			c.rollback()
 		}
 	}
-	erase := false
-	for _, j := range batch {
+	for _, j := range writes {
 		if err != nil && !j.failed() {
 			j.err = err
 		}
-		erase = erase || j.erase && !j.failed()
-	}
-	if erase { // the answer's "busy" column is no error and is left alone
-		_, _ = c.exec("PRAGMA wal_checkpoint(TRUNCATE)")
 	}
 }
 
