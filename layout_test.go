@@ -35,6 +35,7 @@ var layers = [][]string{
 	{"transport/mcp/envelope", "transport/mcp/lines"},
 	{"transport/mcp"},
 	{"transport/socket"},
+	{"transport/mcp/bridge"},
 	{"transport/httpd"},
 	{"transport/connect/jsonc"},
 	{"transport/connect"},
