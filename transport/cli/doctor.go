@@ -24,17 +24,21 @@ type finding struct {
 }
 
 func (a *app) doctorCommand() *cobra.Command {
-	return &cobra.Command{
+	var server string
+	cmd := &cobra.Command{
 		Use: "doctor", Short: "Check the home and say what protects it", Args: nothing,
 		Long: "Checks folder, key, vault, policy, record and configuration, and repairs nothing. Like every\n" +
 			"command it opens the vault, which brings one of an older version up to date. Ends with code 1\n" +
-			"if a check fails; warnings do not count.",
+			"if a check fails; warnings do not count.\n\n" +
+			"It says which mode holds. In M0 the desk is within reach of programs that an agent runs, in M2\n" +
+			"it is not. M2 shows from the agent's side only: run 'coatcheck doctor --server URL' as the user\n" +
+			"that the agent runs as, with its key in COATCHECK_AGENT_KEY. That opens no home.",
+		Example: "  coatcheck doctor\n  coatcheck doctor --server unix:///run/coatcheck/desk.sock",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			h, err := a.home()
+			document, findings, err := a.diagnose(cmd.Context(), server, cmd.Flags().Changed("server"))
 			if err != nil {
 				return err
 			}
-			findings := a.examine(cmd.Context(), h)
 			failed := false
 			rows := [][]string{}
 			for _, f := range findings {
@@ -42,7 +46,7 @@ func (a *app) doctorCommand() *cobra.Command {
 				rows = append(rows, []string{f.State, f.What, f.Says})
 			}
 			if a.json {
-				err = a.writeJSON(map[string]any{"home": h, "mode": "M0", "findings": findings})
+				err = a.writeJSON(document)
 			} else {
 				err = a.table(rows)
 			}
@@ -52,12 +56,36 @@ func (a *app) doctorCommand() *cobra.Command {
 			return err
 		},
 	}
+	cmd.Flags().StringVar(&server, "server", "", "ask the desk at `URL` as an agent's client would: https://HOST[:PORT] or unix:///PATH")
+	return cmd
+}
+
+// diagnosis is what doctor writes with --json. Home or Server is empty.
+type diagnosis struct {
+	Home     home      `json:"home,omitempty"`
+	Server   string    `json:"server,omitempty"`
+	Mode     string    `json:"mode"`
+	Why      []string  `json:"why"`
+	Findings []finding `json:"findings"`
+}
+
+// diagnose examines a desk, or the home if none is asked for.
+func (a *app) diagnose(ctx context.Context, server string, asked bool) (diagnosis, []finding, error) {
+	if asked {
+		findings, seen, err := a.examineDesk(ctx, server)
+		return diagnosis{Server: server, Mode: seen.mode, Why: seen.why, Findings: findings}, findings, err
+	}
+	h, err := a.home()
+	if err != nil {
+		return diagnosis{}, nil, err
+	}
+	findings, seen := a.examine(ctx, h)
+	return diagnosis{Home: h, Mode: seen.mode, Why: seen.why, Findings: findings}, findings, nil
 }
 
 // examine runs the checks that make sense in order; a home that cannot be
 // opened ends them.
-func (a *app) examine(ctx context.Context, h home) []finding {
-	var list []finding
+func (a *app) examine(ctx context.Context, h home) (list []finding, seen outlook) {
 	check := func(what string, err error, good string) bool {
 		if err != nil {
 			list = append(list, finding{"fail", what, err.Error()})
@@ -70,9 +98,10 @@ func (a *app) examine(ctx context.Context, h home) []finding {
 
 	if missing(string(h)) {
 		warn("home", fmt.Sprintf("%s does not exist yet; the first command makes it", h))
-		return list
+		return list, atHome(h, false)
 	}
 	good := check("home", private.CheckDir(string(h)), string(h))
+	seen = atHome(h, good)
 	_, key, err := a.keySource(h)
 	if err == nil {
 		err = private.CheckFile(key)
@@ -96,9 +125,7 @@ func (a *app) examine(ctx context.Context, h home) []finding {
 	case good:
 		list = append(list, a.examineVault(ctx, h, rules)...)
 	}
-	warn("mode", "M0: not detected but assumed, that agents run programs as this user, who can read the home. "+
-		"Prompts, transcripts and logs are protected, not against such a program")
-	return list
+	return append(list, seen.finding()), seen
 }
 
 func (a *app) examineVault(ctx context.Context, h home, rules *policy.Policy) []finding {

@@ -21,6 +21,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/transport/connect"
 	"github.com/coatcheck-dev/coatcheck/transport/connect/jsonc"
 	"github.com/coatcheck-dev/coatcheck/transport/httpd"
+	"github.com/coatcheck-dev/coatcheck/transport/mcp/bridge"
 	"github.com/coatcheck-dev/coatcheck/transport/socket"
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
@@ -98,6 +99,12 @@ var exitTable = []struct {
 	{socket.ErrUnsupported, exitUsage, "Use TCP with TLS: tls_cert and tls_key in config.yaml."},
 	{socket.ErrInUse, exitConflict, "Stop the desk that is there, or choose another path."},
 	{socket.ErrImpostor, exitKey, "No key was sent. Find out who put the socket there."},
+	{bridge.ErrServer, exitUsage, ""},
+	{bridge.ErrKeyRefused, exitKey, "Put a key from 'coatcheck agent add NAME' into COATCHECK_AGENT_KEY."},
+	{bridge.ErrTurnedAway, exitRefused, "Have the owner of the desk put this user into socket_users in its config.yaml."},
+	{bridge.ErrUntrusted, exitFailed, "Check --server, or give the desk's authority in SSL_CERT_FILE."},
+	{bridge.ErrUnreachable, exitFailed, "Check --server, and that the desk runs: coatcheck serve."},
+	{bridge.ErrNoAnswer, exitFailed, "Check --server."},
 	{connect.ErrUnknownClient, exitUsage, ""},
 	{connect.ErrPasses, exitUsage, ""},
 	{connect.ErrChanged, exitConflict, "Nothing was changed. Try again."},

@@ -40,6 +40,15 @@ func TestMain(m *testing.M) {
 			os.Exit(cli.Main(ctx, std, os.Args[1:], os.Getenv))
 		},
 	}
+	// "peek PATH…" names those of the files that it can open.
+	commands["peek"] = func() {
+		for _, path := range os.Args[1:] {
+			if f, err := os.Open(path); err == nil {
+				_ = f.Close()
+				fmt.Println(path)
+			}
+		}
+	}
 	addHelpers(commands)
 	testscript.Main(m, commands)
 }
@@ -175,18 +184,19 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 			text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
 			ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
 		},
-		"serving":   scriptServe,
-		"terminate": scriptStop,
-		"status":    scriptStatus,
-		"holding":   scriptHold,
-		"held":      scriptHeld,
-		"release":   scriptRelease,
-		"streaming": scriptStream,
-		"say":       scriptSay,
-		"heard":     scriptHeard,
-		"stopping":  scriptStopping,
-		"working":   scriptWorking,
-		"ended":     scriptEnded,
+		"certificate": scriptCertificate,
+		"serving":     scriptServe,
+		"terminate":   scriptStop,
+		"status":      scriptStatus,
+		"holding":     scriptHold,
+		"held":        scriptHeld,
+		"release":     scriptRelease,
+		"streaming":   scriptStream,
+		"say":         scriptSay,
+		"heard":       scriptHeard,
+		"stopping":    scriptStopping,
+		"working":     scriptWorking,
+		"ended":       scriptEnded,
 	}
 	known := make(map[string]func(*testscript.TestScript, bool, []string), len(commands))
 	for name, run := range commands {

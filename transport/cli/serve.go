@@ -51,14 +51,25 @@ func (a *app) serveCommand() *cobra.Command {
 }
 
 func (a *app) mcpCommand() *cobra.Command {
-	var agent string
+	var agent, server string
 	cmd := &cobra.Command{
 		Use: "mcp", Short: "Serve one MCP client over standard input and output", Args: nothing,
 		Long: "Speaks MCP on standard input and output; this is what clients start (see 'coatcheck connect').\n" +
 			"Acts as the agent local, as the agent named by --agent, or as the one whose key is in\n" +
-			"COATCHECK_AGENT_KEY or ASS_AGENT_KEY.",
+			"COATCHECK_AGENT_KEY or ASS_AGENT_KEY.\n\n" +
+			"With --server it opens no home and carries the client's messages to a desk that runs elsewhere,\n" +
+			"as the agent whose key is in COATCHECK_AGENT_KEY: over HTTPS, or over a unix socket to a desk of\n" +
+			"another user of this machine, whose home the client's programs then cannot read.",
+		Example: "  coatcheck mcp --agent cursor\n  coatcheck mcp --server unix:///run/coatcheck/desk.sock\n" +
+			"  coatcheck mcp --server https://desk.example.com:7420",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
+			if cmd.Flags().Changed("server") {
+				if cmd.Flags().Changed("agent") {
+					return usage("--server and --agent exclude each other: at a desk the key says which agent it is")
+				}
+				return a.bridge(ctx, server)
+			}
 			h, err := a.ready(true)
 			if err != nil {
 				return err
@@ -75,15 +86,13 @@ func (a *app) mcpCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&agent, "agent", "", "act as an agent registered with 'agent add NAME --stdio'")
+	cmd.Flags().StringVar(&server, "server", "", "carry everything to the desk at `URL`: https://HOST[:PORT] or unix:///PATH/TO/SOCKET")
 	return cmd
 }
 
 // stdioPrincipal says who the process on the other end is.
 func (a *app) stdioPrincipal(ctx context.Context, d *desk, agent string) (who identity.Principal, err error) {
-	key := a.getenv("COATCHECK_AGENT_KEY")
-	if key == "" {
-		key = a.getenv("ASS_AGENT_KEY")
-	}
+	key := a.agentKey()
 	switch {
 	case agent != "" && key != "":
 		return who, usage("--agent and an agent key in the environment exclude each other")
@@ -135,7 +144,7 @@ func (a *app) serve(ctx context.Context, d *desk, c config, insecure bool) error
 	caller := func(r *http.Request) (identity.Principal, bool) { return httpd.PrincipalFrom(r.Context()) }
 	server, err := httpd.New(httpd.Config{ //nolint:contextcheck // binding a port does not wait
 		Listen: c.Listen, CertFile: c.TLSCert, KeyFile: c.TLSKey, InsecureListen: insecure,
-		Socket: c.Socket, SocketUsers: users, Private: a.private(d.home),
+		Socket: c.Socket, SocketUsers: users, Private: a.private(d.home), Program: program(),
 		AllowHosts: c.AllowHosts, AllowOrigins: c.AllowOrigins, Version: versionText(), Log: d.log,
 		Authenticate: func(ctx context.Context, key string) (who identity.Principal, err error) {
 			err = d.db.View(ctx, func(tx *sqldb.Tx) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"os/user"
 	"path/filepath"
 	"strconv"
@@ -28,6 +29,15 @@ func uidsOf(users []string) (uids []uint32, err error) {
 		uids = append(uids, uint32(uid))
 	}
 	return uids, nil
+}
+
+// program is the file that runs.
+func program() string {
+	path, err := os.Executable()
+	if err != nil {
+		return "" // then nobody is told
+	}
+	return path
 }
 
 // private is what nobody but the desk's user may open: the home, and a key that

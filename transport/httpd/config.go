@@ -48,6 +48,10 @@ type Config struct {
 	// see for itself that it cannot.
 	Private []string
 
+	// Program is the file that runs, which no client's user should be able to
+	// change. It is told with Private.
+	Program string
+
 	// AllowHosts names further values of Host: a name or address, exact, ASCII
 	// case ignored. With a port, that port only; without one, both no port and
 	// the port that was bound.

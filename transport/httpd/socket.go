@@ -25,7 +25,8 @@ func (s *Server) bindSocket(cfg Config) (err error) {
 		Status  string   `json:"status"`
 		Version string   `json:"version"`
 		Private []string `json:"private"`
-	}{"ok", cfg.Version, append([]string{}, cfg.Private...)}); err != nil {
+		Program string   `json:"program,omitempty"`
+	}{"ok", cfg.Version, append([]string{}, cfg.Private...), cfg.Program}); err != nil {
 		return err
 	}
 	s.socket, err = socket.Listen(cfg.Socket, &socket.Options{Users: cfg.SocketUsers, Refused: (&strangers{log: s.log}).refused})

@@ -56,6 +56,7 @@ func TestSocket(t *testing.T) {
 	path := socketPath(t)
 	d := start(t, func(c *httpd.Config) {
 		c.Socket, c.Private = path, []string{"/home/of/desk"}
+		c.Program = "/usr/bin/desk"
 		c.AllowHosts, c.AllowOrigins = []string{"desk.example.com"}, []string{"https://app.example.com"}
 		c.Limits.Body = 100
 	})
@@ -71,7 +72,7 @@ func TestSocket(t *testing.T) {
 		"a call":           {post("Host: localhost\r\nContent-Length: 2\r\n"+bearer, "{}"), http.StatusOK, "2"},
 		"no key":           {post("Host: localhost\r\nContent-Length: 2\r\n", "{}"), http.StatusUnauthorized, "UNAUTHORIZED"},
 		"too large":        {post("Host: localhost\r\nContent-Length: 101\r\n"+bearer, ""), http.StatusRequestEntityTooLarge, "BODY_TOO_LARGE"},
-		"health":           {"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", http.StatusOK, `"private":["/home/of/desk"]`},
+		"health":           {"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", http.StatusOK, `"private":["/home/of/desk"],"program":"/usr/bin/desk"`},
 		"an address":       {"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", http.StatusForbidden, "HOST_REFUSED"},
 		"a port":           {"GET /healthz HTTP/1.1\r\nHost: localhost:" + d.port + "\r\n\r\n", http.StatusForbidden, "HOST_REFUSED"},
 		"an empty port":    {"GET /healthz HTTP/1.1\r\nHost: localhost:\r\n\r\n", http.StatusForbidden, "HOST_REFUSED"},
