@@ -50,7 +50,8 @@ func realDesk(t *testing.T, path string, hold <-chan struct{}) (stop func()) {
 			}
 			return identity.Principal{Kind: identity.Agent, Name: "one"}, nil
 		},
-		MCP: offered.HTTPHandler(func(r *http.Request) (identity.Principal, bool) { return httpd.PrincipalFrom(r.Context()) }),
+		Ready: func(context.Context) error { return nil },
+		MCP:   offered.HTTPHandler(func(r *http.Request) (identity.Principal, bool) { return httpd.PrincipalFrom(r.Context()) }),
 	})
 	if err != nil {
 		t.Fatal(err)
