@@ -19,22 +19,27 @@ const (
 // outlook is what holds where an agent runs. It is [modeApart] only if each part
 // of that was seen; what was not is in why.
 type outlook struct {
-	mode string
-	why  []string
+	mode    string
+	why     []string // one reason or more; each stands in a line above too, if there are more
+	promise string   // what that protects, and what to do
 }
 
 // finding is the last line of doctor.
 func (o outlook) finding() finding {
-	state := "warn"
+	state, why := "warn", o.why[0]
 	if o.mode == modeApart {
 		state = "ok"
 	}
-	return finding{state, "mode", o.mode + ": " + strings.Join(o.why, ". ")}
+	if more := len(o.why) - 1; more > 0 {
+		why += fmt.Sprintf("; the lines above have %d more", more)
+	}
+	return finding{state, "mode", o.mode + ": " + why + ". " + o.promise}
 }
 
 const (
 	ownPromise   = "Prompts, transcripts and logs are protected, not against a program that an agent runs"
 	apartPromise = "Programs that this user runs reach secrets through the desk alone. Not seen from here: rights that this user could take, by sudo or by a group such as docker, and root"
+	askThere     = "ask the desk from the agent's side: coatcheck doctor --server URL"
 	howApart     = "To change that, give the desk a user of its own (examples/deploy) and start clients with 'coatcheck mcp --server'"
 )
 
@@ -42,14 +47,10 @@ const (
 func atHome(h home, opens bool) outlook {
 	me := userText(ownUID())
 	if !opens {
-		return outlook{modeOwn, []string{
-			"nothing more is shown, since this user (" + me + ") has no home here to look at; ask the desk itself: coatcheck doctor --server URL", ownPromise,
-		}}
+		return outlook{modeOwn, []string{"nothing more is shown, since this user (" + me + ") has no home here to look at"}, askThere}
 	}
-	return outlook{modeOwn, []string{
-		fmt.Sprintf("this user (%s) can read %s, and with it what opens the secrets; so can a program that an agent runs as this user", me, h.database()),
-		ownPromise, howApart + ". Where no agent runs as this user, ask as theirs: coatcheck doctor --server URL",
-	}}
+	why := fmt.Sprintf("this user (%s) can read %s, and with it what opens the secrets; so can a program that an agent runs as this user", me, h.database())
+	return outlook{modeOwn, []string{why}, ownPromise + ". " + howApart + ". Where no agent runs as this user, " + askThere}
 }
 
 // examineDesk asks a desk as an agent's client would, and looks at what else is
@@ -69,7 +70,7 @@ func (a *app) examineDesk(ctx context.Context, server string) (list []finding, s
 	defer desk.Close()
 	health, err := desk.Health(ctx)
 	if err != nil {
-		seen = outlook{modeOwn, []string{"nothing more is shown, since the desk could not be asked", ownPromise}}
+		seen = outlook{modeOwn, []string{"nothing more is shown, since the desk could not be asked"}, ownPromise}
 		return []finding{{"fail", "desk", err.Error()}, seen.finding()}, seen, nil
 	}
 	list = append(list, finding{"ok", "desk", fmt.Sprintf("coatcheck %s at %s", health.Version, at)})
@@ -80,10 +81,11 @@ func (a *app) examineDesk(ctx context.Context, server string) (list []finding, s
 	list = append(list, accepted)
 	switch {
 	case at.Socket() == "":
-		seen = outlook{modeOwn, []string{
-			"nothing more is shown: over https it is seen that a certificate proves the desk's name, not under which user it runs or who can read its home",
-			ownPromise, "On the desk's machine ask as the agent's user: coatcheck doctor --server unix:///PATH/TO/SOCKET",
-		}}
+		seen = outlook{
+			modeOwn,
+			[]string{"nothing more is shown: over https it is seen that a certificate proves the desk's name, not under which user it runs or who can read its home"},
+			"On the desk's machine ask as the agent's user: coatcheck doctor --server unix:///PATH/TO/SOCKET",
+		}
 	default:
 		var more []finding
 		more, seen = besideDesk(desk, health, accepted.State == "ok")
@@ -135,9 +137,9 @@ func besideDesk(desk *bridge.Remote, health bridge.Health, accepted bool) (list 
 		within = append(within, "the agent's key was not found to be accepted")
 	}
 	if len(within) > 0 {
-		return list, outlook{modeOwn, []string{strings.Join(within, "; "), ownPromise, howApart}}
+		return list, outlook{modeOwn, within, ownPromise + ". " + howApart}
 	}
-	return list, outlook{modeApart, []string{"the desk runs as another user, and nothing of it but its socket is open to this one", apartPromise}}
+	return list, outlook{modeApart, []string{"the desk runs as another user, and nothing of it but its socket is open to this one"}, apartPromise}
 }
 
 // userText is a user by name and number.
