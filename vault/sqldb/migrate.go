@@ -96,6 +96,8 @@ func readVersion(c *conn, known int) (int, error) {
 	switch {
 	case id != applicationID && (version != 0 || tables != 0):
 		return 0, vault.ErrForeign
+	case version < 0:
+		return 0, fmt.Errorf("%w: its schema has number %d", vault.ErrCorrupt, version)
 	case version > known:
 		return 0, fmt.Errorf("%w: it has schema %d, this program knows %d", vault.ErrNewer, version, known)
 	default:

@@ -63,6 +63,10 @@ func TestOpenRefuses(t *testing.T) {
 			t.Helper()
 			return sqliteFile(t, "PRAGMA application_id=0x636f6174", "PRAGMA user_version=2")
 		}, vault.ErrNewer},
+		{"a schema with a number below zero", func(t *testing.T) string {
+			t.Helper()
+			return sqliteFile(t, "PRAGMA application_id=0x636f6174", "PRAGMA user_version=-1")
+		}, vault.ErrCorrupt},
 		{"a file that others read", func(t *testing.T) string { t.Helper(); return write(t, "", 0o640) }, vault.ErrLoosePermissions},
 		{"a folder that others enter", func(t *testing.T) string {
 			t.Helper()

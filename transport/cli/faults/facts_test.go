@@ -1,0 +1,225 @@
+package faults_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coatcheck-dev/coatcheck/policy/audit"
+	"github.com/coatcheck-dev/coatcheck/policy/broker"
+	"github.com/coatcheck-dev/coatcheck/policy/clock"
+	"github.com/coatcheck-dev/coatcheck/policy/handle"
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/vault"
+	"github.com/coatcheck-dev/coatcheck/vault/embedded"
+	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
+)
+
+// small is a small vault with something of everything in it, closed.
+type small struct {
+	dir     string // the home
+	version int    // of the schema
+	key     string // of the agent web
+	tickets []string
+	at      time.Time // when it was made
+}
+
+// newSmall makes a small vault by the command itself.
+func newSmall(t *testing.T) *small {
+	t.Helper()
+	h := newHome(t)
+	api := quietServer(t)
+	run := func(stdin string, args ...string) string { t.Helper(); return h.must(t, 0, stdin, args...).out }
+	run("value one of a", "secret", "set", "a/one", "--to", api, "--tier", "standard")
+	run("value two of a", "secret", "rotate", "a/one", "--grace", "20d")
+	run("value of b", "secret", "set", "b", "--to", "api.example.com", "--expires", "90d")
+	run("value of c", "secret", "set", "c/d/e")
+	run("", "secret", "delete", "c/d/e")
+	s := &small{dir: filepath.Join(h.dir, "home"), at: time.Now()}
+	s.key = trimmed(run("", "agent", "add", "web"))
+	run("", "agent", "add", "desk", "--stdio")
+	run("", "agent", "add", "gone", "--stdio")
+	run("", "agent", "revoke", "gone")
+	s.tickets = []string{
+		trimmed(run("", "handle", "issue", "a/one", "--uses", "3", "--ttl", "24h")),
+		trimmed(run("", "handle", "issue", "b", "--agent", "web", "--ttl", "1h")),
+		trimmed(run("", "handle", "issue", "a/one", "--agent", "desk", "--uses", "5")),
+	}
+	c, err := h.connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.tool("http_request", map[string]any{"url": api, "headers": map[string]any{"Authorization": "Bearer " + s.tickets[0]}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.close(); err != nil {
+		t.Fatal(err)
+	}
+	db := openSQL(t, filepath.Join(s.dir, "vault.db"))
+	defer db.Close() //nolint:errcheck // read only
+	if err := db.QueryRowContext(t.Context(), "PRAGMA user_version").Scan(&s.version); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// copyTo copies the home, so that it can be damaged.
+func (s *small) copyTo(t *testing.T, dir string) {
+	t.Helper()
+	for _, name := range []string{"vault.db", "key", "checkpoint", "policy.yaml", "config.yaml"} {
+		text, err := os.ReadFile(filepath.Join(s.dir, name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), text, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// facts is what a home answers, each answer as text. What it refuses is not in it.
+type facts struct {
+	mu  sync.Mutex
+	set map[string]bool
+}
+
+func (f *facts) add(about string, answer any) {
+	text, err := json.Marshal(answer)
+	if err != nil {
+		text = []byte(err.Error())
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.set[about+": "+string(text)] = true
+}
+
+// ask opens a home as the command does and asks it for everything. The error
+// says why it did not open.
+func (s *small) ask(ctx context.Context, dir string) (*facts, error) {
+	f := &facts{set: map[string]bool{}}
+	// The schema is there already: only the number of its steps counts.
+	db, err := sqldb.Open(ctx, filepath.Join(dir, "vault.db"), make([]sqldb.Migration, s.version))
+	if err != nil {
+		return f, err
+	}
+	err = s.askOpen(ctx, db, dir, f)
+	return f, errors.Join(err, db.Close())
+}
+
+func (s *small) askOpen(ctx context.Context, db *sqldb.DB, dir string, f *facts) error {
+	source, err := embedded.ParseKeySource(embedded.FileURI(filepath.Join(dir, "key")))
+	if err != nil {
+		return err
+	}
+	keys, err := embedded.OpenKeyring(ctx, db, source)
+	if err != nil {
+		return err
+	}
+	anchor, err := os.ReadFile(filepath.Join(dir, "checkpoint"))
+	if err != nil {
+		return err
+	}
+	key := audit.OpenKey(db, "coatcheck.dev/"+keys.VaultID(), keys)
+	log := audit.New(key, key)
+	rows, err := broker.OpenRows(ctx, db, key, anchor, func() time.Time { return s.at })
+	if err == nil {
+		err = db.View(ctx, func(tx *sqldb.Tx) error { return log.CheckLength(tx, anchor) })
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := audit.Verify(ctx, db, key, anchor); err == nil {
+		_ = db.View(ctx, func(tx *sqldb.Tx) error {
+			records, err := log.Last(tx, audit.MaxPage)
+			for _, r := range records {
+				f.add(fmt.Sprintf("record %d", r.Seq), r)
+			}
+			return err
+		})
+	}
+	s.askVault(ctx, embedded.New(db, keys, &embedded.Options{Now: func() time.Time { return s.at }}), f)
+	// One transaction each, so that damage in one place ends one answer.
+	view := func(fn func(tx *sqldb.Tx) error) { _ = db.View(ctx, fn) }
+	agents, handles := identity.New(rows), handle.New(rows)
+	view(func(tx *sqldb.Tx) error {
+		who, err := agents.ByKey(tx, s.key)
+		if err == nil {
+			f.add("the key is of", who.ID())
+		}
+		return err
+	})
+	view(func(tx *sqldb.Tx) error {
+		list, err := agents.List(tx)
+		for _, a := range list {
+			if !a.Damaged {
+				f.add("agent", a)
+			}
+		}
+		return err
+	})
+	for _, name := range []string{"desk", "gone", "web"} {
+		view(func(tx *sqldb.Tx) error {
+			who, err := agents.ByName(tx, name)
+			if err == nil {
+				f.add("over stdio", who.ID())
+			}
+			return err
+		})
+	}
+	for i, text := range s.tickets {
+		for _, who := range []string{"agent:local", "agent:web", "agent:desk", "agent:gone"} {
+			view(func(tx *sqldb.Tx) error {
+				h, err := handles.Lookup(tx, who, text, s.at)
+				if err == nil {
+					f.add(fmt.Sprintf("handle %d for %s", i, who), h)
+				}
+				return err
+			})
+		}
+	}
+	long := s.at.Add(-1000 * time.Hour)
+	c := clock.New(func() (time.Time, time.Duration) { return long, 0 }, rows)
+	if err := db.View(ctx, c.Load); err == nil && c.Now().After(long) {
+		f.add("time", c.Now())
+	}
+	return nil
+}
+
+func (s *small) askVault(ctx context.Context, v *embedded.Vault, f *facts) {
+	for _, path := range []vault.Path{"a/one", "b", "c/d/e", "a"} {
+		for version := range 4 {
+			got, err := v.Get(ctx, path, version)
+			if err == nil {
+				f.add(fmt.Sprintf("%s version %d", path, version), []any{string(got.Value.Reveal()), got.Metadata})
+			}
+		}
+		if all, err := v.History(ctx, path); err == nil {
+			f.add("history of "+string(path), all)
+		}
+	}
+	for _, deleted := range []bool{false, true} {
+		page, err := v.List(ctx, vault.Query{Deleted: deleted})
+		if err != nil {
+			continue
+		}
+		for _, m := range page.Items {
+			f.add(fmt.Sprintf("listed, deleted %v", deleted), m)
+		}
+	}
+}
+
+// wrong returns the answers that the whole home did not give.
+func (f *facts) wrong(whole *facts) (all []string) {
+	for fact := range f.set {
+		if !whole.set[fact] {
+			all = append(all, fact)
+		}
+	}
+	return all
+}
