@@ -224,10 +224,16 @@ func missing(path string) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// lost reports that the database was there once and is gone: the checkpoint
-// that was taken of it is still there.
+// empty reports a file that lost all it held.
+func empty(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode().IsRegular() && info.Size() == 0
+}
+
+// lost reports that the database was there once and is gone, or empty: the
+// checkpoint that was taken of it is still there.
 func (h home) lost() error {
-	if !missing(h.database()) || missing(string(h.anchor())) {
+	if !missing(h.database()) && !empty(h.database()) || missing(string(h.anchor())) {
 		return nil
 	}
 	return codedError{

@@ -72,7 +72,7 @@ func (r *rig) check(t *testing.T, paths map[string]belief) {
 // were issued, and how often each was used.
 func (r *rig) read(t *testing.T) (intents map[string]int, issued map[string]bool, used map[string]int) {
 	t.Helper()
-	intents, issued, used = map[string]int{}, map[string]bool{}, map[string]int{}
+	intents, issued = map[string]int{}, map[string]bool{}
 	db, err := sql.Open("sqlite", r.path("vault.db"))
 	if err != nil {
 		t.Fatal(err)
@@ -98,10 +98,7 @@ func (r *rig) read(t *testing.T) (intents map[string]int, issued map[string]bool
 			}
 		}
 	}
-	for id, count := range rowsOf(t, db, "SELECT id, used FROM handles") {
-		used[id] = count
-	}
-	return intents, issued, used
+	return intents, issued, rowsOf(t, db, "SELECT id, used FROM handles")
 }
 
 func rowsOf(t *testing.T, db *sql.DB, query string) map[string]int {
