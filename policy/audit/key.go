@@ -109,7 +109,7 @@ func (k *Key) load() (*pair, error) {
 	if k.pair != nil {
 		return k.pair, nil
 	}
-	text, err := k.lines()
+	text, err := k.lines(context.Background())
 	if err == nil {
 		k.pair, err = openPair(text)
 	}
@@ -117,11 +117,11 @@ func (k *Key) load() (*pair, error) {
 }
 
 // lines returns what is sealed and keeps it. k.mu is held.
-func (k *Key) lines() ([]string, error) {
+func (k *Key) lines(ctx context.Context) ([]string, error) {
 	if k.text != nil {
 		return k.text, nil
 	}
-	err := k.db.View(context.Background(), func(tx *sqldb.Tx) error {
+	err := k.db.View(ctx, func(tx *sqldb.Tx) error {
 		var sealed []byte
 		err := k.read(tx, &sealed)
 		if err == nil {

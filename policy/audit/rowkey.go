@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 
@@ -10,10 +11,10 @@ import (
 
 // RowKey returns the key that authenticates rows. Errors: [ErrNoRowKey], those
 // of the sealer and the database.
-func (k *Key) RowKey() (*rowmac.Key, error) {
+func (k *Key) RowKey(ctx context.Context) (*rowmac.Key, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	text, err := k.lines()
+	text, err := k.lines(ctx)
 	if errors.Is(err, ErrNoKey) {
 		return nil, ErrNoRowKey
 	}

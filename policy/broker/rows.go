@@ -38,7 +38,7 @@ import (
 //
 // Errors: *[audit.TamperError], those of the keyring and the database.
 func OpenRows(ctx context.Context, db *sqldb.DB, key *audit.Key, anchor []byte, now func() time.Time) (*rowmac.Key, error) {
-	rows, err := key.RowKey()
+	rows, err := key.RowKey(ctx)
 	if !errors.Is(err, audit.ErrNoRowKey) {
 		return rows, err
 	}

@@ -24,7 +24,8 @@ import (
 // clear seals nothing.
 type clearSealer struct{}
 
-func (clearSealer) Seal(_ *sqldb.Tx, _ string, plain []byte) ([]byte, error)    { return plain, nil }
+func (clearSealer) Seal(_ *sqldb.Tx, _ string, plain []byte) ([]byte, error) { return plain, nil }
+
 func (clearSealer) Unseal(_ *sqldb.Tx, _ string, sealed []byte) ([]byte, error) { return sealed, nil }
 
 // older is a vault from before rows were authenticated, with one agent and one
@@ -228,7 +229,7 @@ func TestANewVaultHasARowKeyFromTheStart(t *testing.T) {
 	}); err != nil || leaves != 0 {
 		t.Errorf("%d leaves, %v", leaves, err)
 	}
-	if _, err := o.auditKey().RowKey(); err != nil {
+	if _, err := o.auditKey().RowKey(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

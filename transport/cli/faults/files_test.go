@@ -3,6 +3,7 @@ package faults_test
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -22,7 +23,8 @@ func unfolded(t *testing.T) *home {
 	}
 	h.must(t, 0, "the second", "secret", "set", "a/b")
 	h.must(t, 0, "", "agent", "add", "web", "--stdio")
-	for !h.kill() { // picks one that runs, at random; there is one
+	for !h.kill() { // it picks at random, and sometimes nobody
+		continue
 	}
 	if err := c.close(); err != nil {
 		t.Fatal(err)
@@ -126,10 +128,7 @@ func TestDamagedFilesAtTheCommandLine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := map[string]string{}
-			for name, text := range tc.from {
-				f[name] = text
-			}
+			f := maps.Clone(tc.from)
 			tc.damage(f)
 			h := put(t, f)
 			got := h.must(t, tc.code, "", tc.args...)

@@ -84,30 +84,36 @@ func tablesOf(t *testing.T, path string) (tables []table) {
 	defer db.Close() //nolint:errcheck // read only
 	names := column(t, db, "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
 	for _, name := range names {
-		tb := table{name: name}
-		rows, err := db.QueryContext(t.Context(), "SELECT * FROM "+name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if tb.columns, err = rows.Columns(); err != nil {
-			t.Fatal(err)
-		}
-		for rows.Next() {
-			row, into := make([]any, len(tb.columns)), make([]any, len(tb.columns))
-			for i := range row {
-				into[i] = &row[i]
-			}
-			if err := rows.Scan(into...); err != nil {
-				t.Fatal(err)
-			}
-			tb.rows = append(tb.rows, row)
-		}
-		if err := rows.Err(); err != nil {
-			t.Fatal(err)
-		}
-		tables = append(tables, tb)
+		tables = append(tables, tableOf(t, db, name))
 	}
 	return tables
+}
+
+func tableOf(t *testing.T, db *sql.DB, name string) table {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), "SELECT * FROM "+name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close() //nolint:errcheck // read to the end
+	tb := table{name: name}
+	if tb.columns, err = rows.Columns(); err != nil {
+		t.Fatal(err)
+	}
+	for rows.Next() {
+		row, into := make([]any, len(tb.columns)), make([]any, len(tb.columns))
+		for i := range row {
+			into[i] = &row[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			t.Fatal(err)
+		}
+		tb.rows = append(tb.rows, row)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return tb
 }
 
 func column(t *testing.T, db *sql.DB, query string) (all []string) {
