@@ -13,6 +13,9 @@ func MainAt(ctx context.Context, std Streams, args []string, getenv func(string)
 	return (&app{Streams: std, getenv: getenv, now: now, args: args}).main(ctx)
 }
 
+// DefaultConfig is what init writes.
+const DefaultConfig = defaultConfig
+
 // Root is the tree of commands.
 func Root() *cobra.Command { return (&app{}).root() }
 

@@ -67,6 +67,14 @@ allow_hosts: []
 # Web origins that may call, for example https://app.example.com. A browser that
 # sends any other Origin is refused.
 allow_origins: []
+
+# Connections at once; requests and event streams of one agent at once; and how
+# long calls under way may go on when the server stops.
+limits:
+  connections: 4096
+  requests: 64
+  streams: 512
+  drain: 10s
 `
 
 type config struct {
@@ -77,6 +85,7 @@ type config struct {
 	AllowOrigins []string `yaml:"allow_origins"`
 	Socket       string   `yaml:"socket"`
 	SocketUsers  []string `yaml:"socket_users"`
+	Limits       limits   `yaml:"limits"`
 }
 
 // readConfig reads config.yaml strictly; a missing file means the defaults.
@@ -137,10 +146,10 @@ func configSyntax(file string, err error) error {
 	if !errors.As(err, &known) || known.GetToken() == nil {
 		return codedError{fmt.Errorf("%s: %w", file, err), exitPolicy, ""}
 	}
-	wrong := &policy.SyntaxError{File: file, Msg: known.GetMessage(), Hint: "known fields are listen, socket, socket_users, allow_hosts and allow_origins, and for TLS tls_cert and tls_key"}
+	wrong := &policy.SyntaxError{File: file, Msg: known.GetMessage(), Hint: "known fields are listen, socket, socket_users, allow_hosts and allow_origins, for TLS tls_cert and tls_key, and limits with connections, requests, streams and drain"}
 	wrong.Line, wrong.Column = known.GetToken().Position.Line, known.GetToken().Position.Column
 	if _, ok := errors.AsType[*yaml.TypeError](err); ok { // its text speaks of Go
-		wrong.Msg, wrong.Hint = "the value does not fit its field", "listen is text, as are socket, tls_cert and tls_key; socket_users, allow_hosts and allow_origins are lists of text"
+		wrong.Msg, wrong.Hint = "the value does not fit its field", "listen is text, as are socket, tls_cert and tls_key; socket_users, allow_hosts and allow_origins are lists of text; limits are numbers, and drain is a duration such as 10s"
 	}
 	return wrong
 }

@@ -153,7 +153,7 @@ func TestReadme(t *testing.T) {
 		}
 	}
 	want := string(text)
-	for name, part := range map[string]string{"demo": demoPicture(demo), "tools": toolTable(), "exit-codes": exitCodeTable()} {
+	for name, part := range map[string]string{"demo": demoPicture(demo), "tools": toolTable(), "exit-codes": exitCodeTable(), "limits": limitTable(t)} {
 		want = replacePart(t, want, name, part)
 	}
 	if want == string(text) {

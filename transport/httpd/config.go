@@ -103,19 +103,28 @@ const (
 	credentialLen = 512  // bytes of the longest credential that is looked up
 )
 
-// Limits of one server. A zero field means the default beside it.
+// Limits of one server: what; the default, which a zero field means; what is
+// beyond. The README's table is made of these lines.
+//
+// An idle stream costs about 32 KiB, TLS not counted.
 type Limits struct {
-	Header       int           // bytes of request line and header fields; 16 KiB, at least 5 KiB; more is 431
-	Body         int64         // bytes of a request body; 4 MiB; more is 413
-	HeaderTime   time.Duration // from the first byte to the end of the header (and for the TLS handshake); 5 s
-	BodyTime     time.Duration // from the end of the header to the end of the body; 30 s; longer is 408
-	WriteTime    time.Duration // for one write to be taken; 30 s; longer ends the connection
-	IdleTime     time.Duration // between two requests of a connection; 2 min
-	Connections  int           // open at once; 4,096; one more closes the one idle longest
-	PerPrincipal int           // requests of one principal at once, without its streams; 64; more is 429
-	Streams      int           // streams (GET requests) of one principal at once; 512; more is 429
-	Drain        time.Duration // for calls under way when the server stops, then again for those cut to notice; 10 s
-	RetryAfter   time.Duration // what 429 asks for, in whole seconds; 1 s
+	Header       int           // bytes of request line and header fields, at least 5 KiB; 16 KiB; refused (431)
+	Body         int64         // bytes of a request body; 4 MiB; refused (413)
+	HeaderTime   time.Duration // from the first byte to the end of the header, and for the TLS handshake; 5 s; the connection ends
+	BodyTime     time.Duration // from the end of the header to the end of the body; 30 s; refused (408)
+	WriteTime    time.Duration // for a client to take one write; 30 s; the connection ends, and its calls
+	IdleTime     time.Duration // between two requests of a connection; 2 min; the connection ends
+	Connections  int           // connections at once; 4,096; the one idle longest ends
+	PerPrincipal int           // requests of one agent at once, without its streams; 64; refused (429)
+	Streams      int           // event streams (GET requests) of one agent at once; 512; refused (429)
+	Drain        time.Duration // for calls under way when the server stops, then again for those cut to notice; 10 s; they are cancelled
+	RetryAfter   time.Duration // what 429 asks for, in whole seconds; 1 s;
+}
+
+// DefaultLimits are what zero fields mean.
+func DefaultLimits() Limits {
+	l, _ := Limits{}.withDefaults() // zeros are within their bounds
+	return l
 }
 
 func (l Limits) withDefaults() (Limits, error) {

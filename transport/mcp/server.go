@@ -15,16 +15,18 @@ import (
 	"github.com/coatcheck-dev/coatcheck/tools"
 )
 
-// Options of a [Server]. The zero Options work.
+// Options of a [Server]. The zero Options work. Of limits each line says what;
+// the default, which a zero field means; what is beyond. The README's table is
+// made of these lines.
 type Options struct {
 	Version         string           // of this program; "": "dev"
 	Log             *slog.Logger     // nil: nothing is logged
-	MaxMessageBytes int              // one message; 0: 4 MiB
-	MaxCalls        int              // calls running at once on one stdio connection or SSE stream; 0: 64
-	Drain           time.Duration    // how long calls may go on after a shutdown began; 0: 10 s
-	MaxSessions     int              // HTTP sessions of one principal, the oldest gives way; 0: 64
-	SessionIdle     time.Duration    // an HTTP session ends when idle for so long; 0: 30 min
-	Heartbeat       time.Duration    // a comment goes out on an event stream that has nothing to say this often; 0: 20 s
+	MaxMessageBytes int              // bytes of one message; 4 MiB; refused
+	MaxCalls        int              // calls that run at once on one stdio connection or SSE stream; 64; they wait, up to 256
+	Drain           time.Duration    // for calls of stdio after a shutdown began; 10 s; they are cancelled
+	MaxSessions     int              // Streamable HTTP sessions of one agent; 64; the one unused longest ends
+	SessionIdle     time.Duration    // for a Streamable HTTP session without a request; 30 min; it ends
+	Heartbeat       time.Duration    // for an event stream without an event; 20 s; a comment keeps it open
 	Now             func() time.Time // nil: time.Now
 }
 
