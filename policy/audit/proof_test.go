@@ -164,6 +164,9 @@ func TestAProofCannotBeChanged(t *testing.T) {
 		refused("cut at "+strconv.Itoa(i), text[:i], s.key)
 	}
 	refused("something more", append(bytes.Clone(text), 'x'), s.key)
+	for _, index := range []string{"index 01", "index +1", "index  1", "index 1 ", "INDEX 1"} { // not canonical
+		refused(index, bytes.Replace(text, []byte("index 1"), []byte(index), 1), s.key)
+	}
 	other := p
 	other.Index = 2
 	refused("another index", other.Marshal(), s.key)
@@ -187,6 +190,7 @@ func FuzzProof(f *testing.F) {
 	f.Add([]byte("c2sp.org/tlog-proof@v1\nextra e30=\nindex 0\n\nname\n1\nAAAA\n\n— name AAAA\n"))
 	f.Add([]byte("c2sp.org/tlog-proof@v1\nextra \nindex 7\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n"))
 	f.Add([]byte("c2sp.org/tlog-proof@v1\nindex 0\n\nx"))
+	f.Add([]byte("c2sp.org/tlog-proof@v1\nextra e30=\nindex +07\n\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		p, err := audit.ParseProof(text)
 		if err != nil {
