@@ -21,6 +21,12 @@
 // outside are recorded after the answer has left; an intent without an outcome
 // reads "unknown".
 //
+// Choice: an agent changes values and nothing else (DESIGN §5). What it makes is
+// standard and goes nowhere; where a deleted secret could still be restored it
+// makes nothing; to an agent that may not list a path, setting it answers the
+// same whatever is there. The right to set stays a strong one: whoever replaces
+// a value that others use decides with whose key they call.
+//
 // Not here: rules (package policy), what a model may ask (package tools), who a
 // caller is (the doors).
 package broker

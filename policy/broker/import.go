@@ -66,7 +66,9 @@ func (e *ImportConflict) Is(target error) bool {
 }
 
 // Import stores many secrets for the owner, all of them or none, in one
-// transaction. Each has its own leaf, and the import has one. Errors:
+// transaction. Each has its own leaf, and the import has one. Other writers wait
+// meanwhile, about 70 µs for each item; those that wait too long are told
+// [vault.ErrBusy]. Errors:
 // *[ImportConflict] once all items were looked at; *[ItemError] for the first
 // item that breaks a limit; *[Denied].
 func (b *Broker) Import(ctx context.Context, who identity.Principal, r ImportRequest) ([]Imported, error) {
