@@ -38,6 +38,8 @@ func TestFailures(t *testing.T) {
 		"version old":   {vault.ErrVersionRetired, "version_retired"},
 		"agent gone":    {identity.ErrUnauthenticated, "unauthenticated"},
 		"busy":          {fmt.Errorf("canary: %w", vault.ErrBusy), "busy"},
+		"key away":      {vault.ErrKeyUnavailable, "key_unavailable"},
+		"key changed":   {vault.ErrKeyWrong, "key_changed"},
 		"full":          {vault.ErrStorageFull, "storage_full"},
 		"read-only":     {vault.ErrReadOnly, "storage_read_only"},
 		"damaged":       {vault.ErrCorrupt, "damaged"},
@@ -84,7 +86,7 @@ func TestReferencesDiffer(t *testing.T) {
 func TestEveryErrorHasItsRow(t *testing.T) {
 	// These cannot reach a tool: they belong to commands and to start-up.
 	elsewhere := map[string]bool{
-		"ErrNewer": true, "ErrForeign": true, "ErrKeyMissing": true, "ErrKeyWrong": true, "ErrLoosePermissions": true,
+		"ErrNewer": true, "ErrForeign": true, "ErrLoosePermissions": true,
 		"ErrNetworkFilesystem": true, "ErrAgentExists": true, "ErrUnknownAgent": true,
 	}
 	table := source(t, ".")

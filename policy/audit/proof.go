@@ -168,10 +168,27 @@ func ParseProof(text []byte) (Proof, error) {
 		}
 		p.Hashes = append(p.Hashes, h)
 	}
-	if !bytes.Equal(p.Marshal(), text) {
+	if !bytes.Equal(p.Marshal(), text) || !strictSignatures(checkpoint) {
 		return Proof{}, fmt.Errorf("%w: not in canonical form", ErrProof)
 	}
 	return p, nil
+}
+
+// strictSignatures reports that each signature of a note is spelt in the one
+// way that base64 of its bytes has; note.Open takes others too.
+func strictSignatures(signed []byte) bool {
+	for line := range strings.Lines(string(signed)) {
+		signature, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "— ")
+		if !ok {
+			continue
+		}
+		text := signature[strings.LastIndexByte(signature, ' ')+1:]
+		plain, err := base64.StdEncoding.DecodeString(text)
+		if err != nil || base64.StdEncoding.EncodeToString(plain) != text {
+			return false
+		}
+	}
+	return true
 }
 
 // Check verifies the proof with the log's public key alone, and returns the
