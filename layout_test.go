@@ -23,6 +23,7 @@ var layers = [][]string{
 	{"vault"},
 	{"vault/private"},
 	{"vault/sqldb"},
+	{"vault/sqldb/faults"},
 	{"vault/embedded"},
 	{"vault/vaulttest"},
 	{"policy/mint", "policy/rowmac", "policy/condition"},
@@ -56,7 +57,7 @@ var reserved = map[string][]string{
 	module + "/vault/embedded":    {"vault/vaulttest", "transport/cli"},
 	module + "/vault/vaulttest":   {},
 	module + "/transport/cli":     {"."},
-	"modernc.org/":                {"vault/sqldb"},
+	"modernc.org/":                {"vault/sqldb", "vault/sqldb/faults"},
 	"cel.dev/":                    {"policy/condition"},
 	"github.com/tink-crypto/":     {"vault/embedded"},
 	"github.com/zalando/":         {"vault/embedded"},
@@ -70,8 +71,10 @@ var reserved = map[string][]string{
 	"go.uber.org/goleak":          {},
 	"pgregory.net/rapid":          {},
 	"database/sql":                {"vault/sqldb", "vault/embedded", "policy/identity", "policy/handle", "policy/audit", "policy/broker"},
-	"unsafe":                      {"vault/private"},
+	"unsafe":                      {"vault/private", "vault/sqldb/faults"},
 	"C":                           {},
+
+	module + "/vault/sqldb/faults": {}, // tests break disks
 }
 
 // furniture is what may stand at the top of the repository beside dotfiles.

@@ -75,6 +75,7 @@ var failures = []struct {
 	{vault.ErrKeyWrong, "key_changed", "The vault was given another key since this coatcheck started, and it cannot open it.", "Tell the owner to start it anew."},
 	{vault.ErrKeyMissing, "key_changed", "The vault was given another key since this coatcheck started, and it cannot open it.", "Tell the owner to start it anew."},
 	{vault.ErrReadOnly, "storage_read_only", "The vault's storage refuses writes; nothing was done.", "Tell the owner: the disk or its permissions need attention."},
+	{vault.ErrStorageFailed, "storage_failed", "The vault's disk failed; whether the change was made is not known.", "Tell the owner: the disk needs attention."},
 	{vault.ErrStorageFull, "storage_full", "The disk is full; nothing was done.", "Tell the owner to free some room."},
 	{vault.ErrCorrupt, "damaged", "A record that this needs is damaged, so nothing was opened.", "If it came with a handle, get a new one with get_secret. Else tell the owner to restore a backup."},
 	{context.Canceled, "cancelled", "The call was cancelled before it was done.", "Ask again if it is still needed."},

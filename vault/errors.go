@@ -24,6 +24,9 @@ var (
 	ErrReadOnly = errors.New("vault is read-only")
 	// ErrStorageFull: the disk has no room; nothing was changed. Free room and try again.
 	ErrStorageFull = errors.New("no room left for the vault")
+	// ErrStorageFailed: the disk failed in the middle of its work. Whether the
+	// last change was made shows at the next look; check the disk first.
+	ErrStorageFailed = errors.New("the vault's storage failed")
 	// ErrBusy: another process held the vault for too long; nothing was changed. Try again.
 	ErrBusy = errors.New("vault is busy")
 	// ErrCorrupt: a record does not authenticate or does not parse. Restore a backup.

@@ -80,7 +80,10 @@ func (b *Broker) Issue(ctx context.Context, who identity.Principal, r IssueReque
 		}
 		return nil
 	})
-	return ticket, err
+	if err != nil { // also one of the commit, when the handle was made already
+		return Ticket{}, err
+	}
+	return ticket, nil
 }
 
 // shaped makes a handle look as the policy says.

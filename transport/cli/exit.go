@@ -86,6 +86,7 @@ var exitTable = []struct {
 	{identity.ErrUnauthenticated, exitKey, "Register the agent with 'coatcheck agent add', with --stdio if it has no key; 'coatcheck agent list' shows who there is."},
 	{vault.ErrReadOnly, exitStorage, "Nothing was changed. Check the disk and who may write to the home."},
 	{vault.ErrStorageFull, exitStorage, "Nothing was changed. Free some room and try again."},
+	{vault.ErrStorageFailed, exitStorage, "The change may have been made or not: look before you repeat it. Check the disk."},
 	{vault.ErrBusy, exitStorage, "Nothing was changed. Try again."},
 	{vault.ErrCorrupt, exitStorage, "If it is an agent or a handle, revoke it and make a new one. Put back a good copy of the home otherwise, and keep this one."},
 	{vault.ErrNewer, exitStorage, "Nothing was changed. Install the newest coatcheck."},

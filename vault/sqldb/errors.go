@@ -47,6 +47,8 @@ func sentinelOf(err error) error {
 			return vault.ErrBusy
 		case lib.SQLITE_FULL:
 			return vault.ErrStorageFull
+		case lib.SQLITE_IOERR:
+			return vault.ErrStorageFailed
 		case lib.SQLITE_READONLY, lib.SQLITE_CANTOPEN, lib.SQLITE_PERM:
 			return vault.ErrReadOnly
 		case lib.SQLITE_CORRUPT:
