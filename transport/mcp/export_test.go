@@ -3,6 +3,7 @@ package mcp
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 )
 
 // What was not sent, and why.
@@ -30,3 +31,11 @@ func Ask(ctx context.Context, method string, params any) (json.RawMessage, error
 
 // AppendQuoted is appendQuoted.
 var AppendQuoted = appendQuoted
+
+// Sessions counts those of a handler.
+func Sessions(h http.Handler) int {
+	e, _ := h.(*endpoint)
+	e.sessions.mu.Lock()
+	defer e.sessions.mu.Unlock()
+	return len(e.sessions.byID)
+}

@@ -63,9 +63,7 @@ func (s *httpSession) told(m envelope.Message, text []byte) {
 
 // request answers one request of a session.
 func (e *endpoint) request(w http.ResponseWriter, r *http.Request, who identity.Principal, s *httpSession, m envelope.Message, text []byte) {
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	out := newResponse(w, r, e.Heartbeat, cancel)
+	ctx, out := r.Context(), newResponse(w, r, e.Heartbeat)
 	defer out.end()
 	if answer, twice := e.answer(e.within(ctx, who, s, out), who, s, m, text); twice {
 		reply(w, http.StatusBadRequest, answer)
@@ -111,9 +109,7 @@ func (e *endpoint) batch(w http.ResponseWriter, r *http.Request, who identity.Pr
 		reply(w, http.StatusBadRequest, refused(bad))
 		return
 	}
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	out := newResponse(w, r, e.Heartbeat, cancel)
+	ctx, out := r.Context(), newResponse(w, r, e.Heartbeat)
 	out.batch = true
 	defer out.end()
 	inner := e.within(ctx, who, s, out)

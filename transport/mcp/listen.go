@@ -44,7 +44,7 @@ func (e *endpoint) listen(ctx context.Context, s *session, out *response, m enve
 func (e *endpoint) session(w http.ResponseWriter, r *http.Request, s *httpSession) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	out := newResponse(w, r, e.Heartbeat, cancel)
+	out := newResponse(w, r, e.Heartbeat)
 	defer out.end()
 	s.outbox.attach(cancel)
 	if out.open() == nil {

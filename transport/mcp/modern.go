@@ -2,7 +2,6 @@ package mcp
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -90,9 +89,7 @@ func unsupported(m envelope.Message) mcp.JSONRPCError {
 
 // stateless answers one request.
 func (e *endpoint) stateless(w http.ResponseWriter, r *http.Request, who identity.Principal, m envelope.Message, text []byte) {
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	out := newResponse(w, r, e.Heartbeat, cancel)
+	ctx, out := r.Context(), newResponse(w, r, e.Heartbeat)
 	defer out.end()
 	listens := string(m.Method) == string(mcp.MethodSubscriptionsListen)
 	s := newQuietSession("")

@@ -15,11 +15,10 @@ import (
 //
 // Nothing waits in it: who sends, writes, and is held up by a client that reads
 // slowly. One that does not read runs into the time that transport/httpd gives
-// each write, and is cut.
+// each write, and is cut; net/http then ends the context of its request.
 type response struct {
 	w    http.ResponseWriter
 	beat time.Duration // of an idle event stream
-	cut  func()        // ends the request when the client is gone
 
 	mu    sync.Mutex
 	taken bool // an event stream is acceptable
@@ -30,9 +29,9 @@ type response struct {
 	idle  *time.Timer
 }
 
-// newResponse returns the answer to r. cut is called when it cannot be written.
-func newResponse(w http.ResponseWriter, r *http.Request, beat time.Duration, cut func()) *response {
-	return &response{w: w, beat: beat, cut: cut, taken: accepts(r)}
+// newResponse returns the answer to r.
+func newResponse(w http.ResponseWriter, r *http.Request, beat time.Duration) *response {
+	return &response{w: w, beat: beat, taken: accepts(r)}
 }
 
 // accepts reports whether the client takes an event stream.
@@ -107,14 +106,10 @@ func (o *response) write(text []byte) error {
 	if _, o.err = o.w.Write(text); o.err == nil {
 		o.err = http.NewResponseController(o.w).Flush()
 	}
-	if o.err != nil {
-		o.cut()
-		return o.err
-	}
-	if !o.ended {
+	if o.err == nil && !o.ended {
 		o.idle.Reset(o.beat)
 	}
-	return nil
+	return o.err
 }
 
 // finish sends the answers and ends the stream: as events if it is one, else as
