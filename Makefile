@@ -122,6 +122,8 @@ soak: fuzz clients
 	CGO_ENABLED=0 go test -count=1 -timeout 170m ./transport/cli/faults -faults.kills=1000 -faults.every
 	$(say) 'soak: 2,000 idle and 10,000 abandoned SSE clients, 100,000 answers of two'
 	CGO_ENABLED=0 go test -count=1 -timeout 30m -run '^TestSSE(IdleMemory|Abandoned|Crossing)$$' ./transport/mcp -sse.idle=2000 -sse.abandoned=10000 -sse.answers=100000
+	$(say) 'soak: malformed messages and equal ids at the HTTP door'
+	CGO_ENABLED=0 go test -count=1 -timeout 30m -run '^TestHTTP(Malformed|EqualIDs)$$' ./transport/mcp -faults.messages=10000 -faults.calls=100000
 
 clean:
 	rm -rf coatcheck coatcheck.exe .cache $(js)/node_modules $(frameworks)/node_modules $(suite)/node_modules

@@ -41,7 +41,8 @@
 // The server's own requests go out on the stream of the call they belong to,
 // only if the client declared the capability, at most 64 at once, and take their
 // answer only from a POST of the same session of the same principal. Revision
-// 2026-07-28 has none.
+// 2026-07-28 has none. The other doors have notifications and requests too, on
+// their one stream.
 //
 // Streams are not resumed: events have no id, and Last-Event-ID means nothing.
 // To resume would be to keep answers in memory for whoever comes back, and to let
@@ -70,14 +71,17 @@
 // exist.
 //
 //	 1  any web page can drive a server: httpd.TestEvilHost httpd.TestEvilOrigin httpd.TestMediaType mcp.TestSSEAnswers
-//	 2  a session id is taken for an identity: mcp.TestSSEAnswers mcp.TestSSEMatrix mcp.TestSSECrossing
-//	 3  a message may have any size: httpd.TestBodySize httpd.TestEndlessBodies mcp.TestSSEAnswers mcp.TestStdioAnswers lines.TestLines
+//	 2  a session id is taken for an identity: mcp.TestHTTPForeign mcp.TestHTTPAsk mcp.TestHTTPMatrix mcp.TestSSEAnswers mcp.TestSSEMatrix mcp.TestSSECrossing
+//	 3  a message may have any size: httpd.TestBodySize mcp.TestSSEAnswers mcp.TestStdioAnswers lines.TestLines httpd.TestEndlessBodies
 //	 4  texts of panics and errors reach the client: mcp.TestFaults mcp.TestSSEFaults mcp.TestSSEPanic httpd.TestPanic
+//	 5  what a client is asked by an answer travels unsigned, and to clients that cannot (no tool can ask so): mcp.TestNoInputRequired mcp.TestHTTPAskRefused
+//	 6  every event is kept in memory (none is): mcp.TestHTTPNotResumed mcp.TestHTTPLate
 //	 7  escapes of JSON hide a value from redaction: redact.TestEscapedForms redact.TestEverySpelling
 //	 8  the end of input cuts calls in flight: mcp.TestEndOfInput mcp.TestShutdown
-//	 9  progress may come after the answer on stdio: mcp.TestSubscriptions
-//	11  a call outlives the SSE client that made it: mcp.TestSSEDisconnect
-//	12  abandoned sessions stay in memory: mcp.TestHTTPSessionLimits mcp.TestSSEAbandoned mcp.TestSSEDisconnect
+//	 9  progress may come after the answer on stdio: mcp.TestProgress mcp.TestSubscriptions mcp.TestHTTPProgress
+//	10  notifications are dropped: mcp.TestProgress mcp.TestHTTPProgress mcp.TestHTTPLate mcp.TestHTTPNeverReads
+//	11  a call outlives the SSE client that made it: mcp.TestSSEDisconnect mcp.TestHTTPGone
+//	12  abandoned sessions stay in memory: mcp.TestHTTPAbandoned mcp.TestHTTPSessionLimits mcp.TestSSEDisconnect mcp.TestSSEAbandoned
 //	13  one stdio session for the whole process: mcp.TestParallelSessions
 //
 // Not here: authentication, Host and Origin checks, TLS, the time for a write

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/coatcheck-dev/coatcheck/tools"
 	"github.com/coatcheck-dev/coatcheck/transport/mcp"
 )
 
@@ -22,9 +23,9 @@ type sseDesk struct {
 	http *http.Client
 }
 
-func newSSE(t *testing.T, opts mcp.Options) *sseDesk {
+func newSSE(t *testing.T, opts mcp.Options, more ...tools.Tool) *sseDesk {
 	t.Helper()
-	d := &sseDesk{desk: newDesk(opts), t: t, stop: make(chan struct{}), http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	d := &sseDesk{desk: newDesk(opts, more...), t: t, stop: make(chan struct{}), http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	s := httptest.NewServer(d.SSEHandler(byKey, func(*http.Request) <-chan struct{} { return d.stop }))
 	d.url = s.URL
 	t.Cleanup(s.Close)

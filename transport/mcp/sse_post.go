@@ -53,9 +53,10 @@ func noStream(w http.ResponseWriter) {
 func (e *sse) take(w http.ResponseWriter, s *stream, who identity.Principal, m envelope.Message, text []byte) {
 	c := s.connection
 	c.who = who // the one whose call it is, with the address it came from
-	ctx := e.core.WithContext(withPrincipal(s.ctx, who), c.session)
+	ctx := withPeer(e.core.WithContext(withPrincipal(s.ctx, who), c.session), &c)
 	switch {
-	case m.Kind == envelope.Response: // nothing was asked
+	case m.Kind == envelope.Response:
+		c.asks.answer(m.ID, text)
 		w.WriteHeader(http.StatusAccepted)
 		return
 	case m.Kind == envelope.Notification:

@@ -33,16 +33,17 @@ func (s *Server) ServeStdio(ctx context.Context, who identity.Principal, in io.R
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	c := &connection{
-		Server: s, who: who, out: lines.NewWriter(out), calls: newInflight(), pool: lines.NewPool(s.MaxCalls),
+		Server: s, who: who, out: lines.NewWriter(out), calls: newInflight(), asks: &asks{}, pool: lines.NewPool(s.MaxCalls),
 		session: newSession("stdio-" + rand.Text()),
 	}
-	work = s.core.WithContext(withPrincipal(work, who), c.session)
+	work = withPeer(s.core.WithContext(withPrincipal(work, who), c.session), c)
 
 	finished := make(chan error, 1)
 	go func() { finished <- c.read(work, lines.NewReader(in, s.MaxMessageBytes)) }()
 	var err error
 	select {
 	case err = <-finished:
+		c.asks.close() // no answer can come in any more
 	case <-ctx.Done():
 	}
 	c.pool.Close()
@@ -58,6 +59,7 @@ type connection struct {
 	who     identity.Principal
 	out     *lines.Writer
 	calls   *inflight
+	asks    *asks
 	pool    *lines.Pool
 	session *session
 }
@@ -126,7 +128,8 @@ func (c *connection) take(ctx context.Context, line []byte) error {
 	case bad != nil:
 		return c.send(refused(bad))
 	case m.Kind == envelope.Response:
-		return nil // we ask nothing
+		c.asks.answer(m.ID, line)
+		return nil
 	case m.Kind == envelope.Batch:
 		return c.beside(line, func() { c.batch(ctx, line) })
 	case m.Kind == envelope.Request && slow(m):

@@ -41,13 +41,9 @@ func TestTraps(t *testing.T) {
 			}
 		}
 	}
-	// These rows come with the doors that they are about.
-	pending := []int{5, 6, 10}
 	var want []int
 	for n := 1; n <= 13; n++ {
-		if !slices.Contains(pending, n) || slices.Contains(rows, n) {
-			want = append(want, n)
-		}
+		want = append(want, n)
 	}
 	if !slices.Equal(rows, want) {
 		t.Errorf("rows %v, want %v", rows, want)
