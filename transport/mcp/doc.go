@@ -35,7 +35,7 @@
 // Sessions belong to the revisions before 2026-07-28. GET opens the stream of
 // one, for what is said outside of its calls; a second GET takes over from the
 // first. At most 64 messages or 1 MiB wait for a client that has had a stream;
-// beyond that whoever says more hears that it is not read, and the stream is cut.
+// beyond that whoever says more hears that it is not read.
 // An idle stream carries a comment every 20 s.
 //
 // The server's own requests go out on the stream of the call they belong to,

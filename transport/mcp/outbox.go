@@ -27,9 +27,8 @@ type outbox struct {
 
 func newOutbox() *outbox { return &outbox{more: make(chan struct{}, 1)} }
 
-// put leaves a message for the stream. When the outbox is full the stream that
-// is open is cut, because its client does not read, and the error is errNotRead.
-// Others: errNoStream, errEnded.
+// put leaves a message for the stream. Errors: errNotRead when the outbox is full,
+// errNoStream, errEnded.
 func (o *outbox) put(message []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -39,7 +38,6 @@ func (o *outbox) put(message []byte) error {
 	case o.reader == nil:
 		return errNoStream
 	case len(o.waiting) >= maxOutbox, len(o.waiting) > 0 && o.bytes+len(message) > maxOutboxBytes:
-		o.reader()
 		return errNotRead
 	}
 	o.waiting = append(o.waiting, message)
