@@ -22,8 +22,9 @@ const maxBackups = 1000
 // there as a whole or not at all; it has the old one's mode and owner. A new
 // file is 0600, and missing folders are made 0700.
 //
-// Errors: [ErrChanged] when the file is not what Plan read, [ErrReadOnly], and
-// those of the file system. After an error the file is as it was; there may be
+// Errors: [ErrChanged] when the file is not what Plan read, [ErrReadOnly],
+// [vault.ErrLoosePermissions] when a key would go into a file that others can
+// read, and those of the file system. After an error the file is as it was; there may be
 // a backup.
 func Apply(c Change) (backup string, err error) {
 	if !c.Needed() {
@@ -42,6 +43,11 @@ func Apply(c Change) (backup string, err error) {
 	}
 	if info.Mode().Perm()&0o200 == 0 {
 		return "", fmt.Errorf("%w: %s", ErrReadOnly, target)
+	}
+	if c.Secret {
+		if err := closed(target, info); err != nil {
+			return "", err
+		}
 	}
 	if err := unchanged(target, c.Before); err != nil {
 		return "", err

@@ -23,7 +23,15 @@
 //	  }
 //	}
 //
-// It holds no key: over stdio the agent is whoever starts the program.
+// It holds no key: over stdio the agent is whoever starts the program. With
+// Env.Server it starts the bridge to a desk that runs elsewhere instead, and then
+// it does:
+//
+//	"args": ["mcp", "--server", "unix:///run/coatcheck/desk.sock"],
+//	"env": {"COATCHECK_AGENT_KEY": "ass_live_…"}
+//
+// A key goes into no file that others can read: such a file is refused, with the
+// command that tightens it.
 //
 // # The files
 //
@@ -105,6 +113,7 @@ type Change struct {
 	After    []byte // as it will be; equal to Before when there is nothing to do
 	Created  bool   // there is no file yet
 	Replaced bool   // there is an entry that says something else
+	Secret   bool   // After and Snippet hold the agent's key
 	Snippet  []byte // only what coatcheck adds, as a file of its own
 }
 
@@ -140,7 +149,8 @@ func Plan(client string, env Env) (Change, error) {
 	} else if err != nil {
 		return Change{}, err
 	}
-	e := entry{Command: env.Binary, Args: []string{"mcp"}, Env: env.variables()}
+	c.Secret = env.AgentKey != ""
+	e := entry{Command: env.Binary, Args: env.args(), Env: env.variables()}
 	if k.typed {
 		e.Type = "stdio"
 	}
@@ -182,7 +192,7 @@ func (e entry) says(had any) bool {
 		args = append(args, a)
 	}
 	env, _ := m["env"].(map[string]any)
-	for _, name := range []string{homeVariable, keySourceVariable} {
+	for _, name := range []string{homeVariable, keySourceVariable, agentKeyVariable} {
 		has, ok := env[name]
 		want, wants := e.Env[name]
 		if ok != wants || ok && has != want {
@@ -220,11 +230,16 @@ func (env Env) check(k kind) error {
 	if !filepath.IsAbs(env.Home) {
 		return errors.New("the user's home folder is not an absolute path")
 	}
-	const program, source = "path of the program", "key source"
-	for what, text := range map[string]string{program: env.Binary, "path of the coatcheck home": env.CoatcheckHome, source: env.KeySource} {
+	if (env.Server == "") != (env.AgentKey == "") {
+		return errors.New("a desk that runs elsewhere and the agent's key for it go together")
+	}
+	const program, home = "path of the program", "path of the coatcheck home"
+	for what, text := range map[string]string{
+		program: env.Binary, home: env.CoatcheckHome, "key source": env.KeySource, "address of the desk": env.Server, "agent's key": env.AgentKey,
+	} {
 		switch {
 		case text == "" && what != program:
-		case what != source && !filepath.IsAbs(text):
+		case (what == program || what == home) && !filepath.IsAbs(text):
 			return fmt.Errorf("the %s is not absolute", what)
 		case !utf8.ValidString(text) || strings.ContainsRune(text, 0):
 			return fmt.Errorf("the %s cannot be written in JSON", what)

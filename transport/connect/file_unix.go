@@ -4,9 +4,12 @@ package connect
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"syscall"
+
+	"github.com/coatcheck-dev/coatcheck/vault"
 )
 
 // sameOwner gives f the owner of info, where it has another: root must not
@@ -22,6 +25,14 @@ func sameOwner(f *os.File, info fs.FileInfo) error {
 		return nil
 	}
 	return f.Chown(int(want.Uid), int(want.Gid))
+}
+
+// closed refuses a file that others may read.
+func closed(path string, info fs.FileInfo) error {
+	if info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("%w: %s is to hold a key and has mode %04o; run: chmod 600 '%s'", vault.ErrLoosePermissions, path, info.Mode().Perm(), path)
+	}
+	return nil
 }
 
 // syncDir makes a rename last.

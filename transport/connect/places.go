@@ -14,6 +14,7 @@ import (
 const (
 	homeVariable      = "COATCHECK_HOME"
 	keySourceVariable = "COATCHECK_KEY_SOURCE"
+	agentKeyVariable  = "COATCHECK_AGENT_KEY"
 )
 
 // Env is the machine, the user and the program that clients are to start.
@@ -25,6 +26,8 @@ type Env struct {
 	ClaudeConfigDir string // $CLAUDE_CONFIG_DIR; empty: not set
 	Binary          string // coatcheck, absolute
 	CoatcheckHome   string // absolute; empty: the default, which the entry does not name
+	Server          string // address of a desk that runs elsewhere; empty: the client starts its own
+	AgentKey        string // of the agent at that desk: a secret; empty without Server
 	KeySource       string // URI of where the vault's key is, no secret; empty: the default, which the entry does not name
 }
 
@@ -52,8 +55,12 @@ func Here(getenv func(string) string) (Env, error) {
 }
 
 // variables is what the entry sets: what is not the default. A home is useless
-// to a client that looks for its key elsewhere.
+// to a client that looks for its key elsewhere. A desk that runs elsewhere has
+// both; what it wants is the agent's key.
 func (env Env) variables() map[string]string {
+	if env.Server != "" {
+		return map[string]string{agentKeyVariable: env.AgentKey}
+	}
 	set := map[string]string{}
 	for name, value := range map[string]string{homeVariable: env.CoatcheckHome, keySourceVariable: env.KeySource} {
 		if value != "" {
@@ -61,6 +68,14 @@ func (env Env) variables() map[string]string {
 		}
 	}
 	return set
+}
+
+// args are those of the program.
+func (env Env) args() []string {
+	if env.Server != "" {
+		return []string{"mcp", "--server", env.Server}
+	}
+	return []string{"mcp"}
 }
 
 // kind is a client and what is particular to it.
