@@ -108,13 +108,18 @@ func run(t *testing.T, home string, args ...string) {
 // serves starts the server as a client would, asks for its tools and ends it.
 func serves(t *testing.T, home string, args ...string) {
 	t.Helper()
+	servesWith(t, env(home), args...)
+}
+
+func servesWith(t *testing.T, getenv func(string) string, args ...string) {
+	t.Helper()
 	inRead, inWrite := io.Pipe()
 	outRead, outWrite := io.Pipe()
 	done := make(chan int, 1)
 	var stderr strings.Builder
 	go func() {
 		defer outWrite.Close() //nolint:errcheck // a pipe in memory
-		done <- cli.Main(context.WithoutCancel(t.Context()), cli.Streams{In: inRead, Out: outWrite, Err: &stderr}, args, env(home))
+		done <- cli.Main(context.WithoutCancel(t.Context()), cli.Streams{In: inRead, Out: outWrite, Err: &stderr}, args, getenv)
 	}()
 	answers := bufio.NewScanner(outRead)
 	answers.Buffer(nil, 1<<20)
