@@ -118,6 +118,8 @@ soak: fuzz clients
 	$(say) 'soak: the suite $(SOAKCOUNT) times, shuffled, under the race detector'
 	@.tools/need cc
 	CGO_ENABLED=1 go test -race -shuffle=on -count=$(SOAKCOUNT) -failfast -timeout 170m ./...
+	$(say) 'soak: the disk failed at every call in four ways, 8 processes writing for long, bulk work'
+	CGO_ENABLED=0 go test -count=1 -timeout 60m ./vault/sqldb -io.all -io.rounds=5 -writes=5000 -bulk=500000
 	$(say) 'soak: 1,000 programs killed under load, every byte of a vault damaged'
 	CGO_ENABLED=0 go test -count=1 -timeout 170m ./transport/cli/faults -faults.kills=1000 -faults.every
 	$(say) 'soak: 2,000 idle and 10,000 abandoned SSE clients, 100,000 answers of two'

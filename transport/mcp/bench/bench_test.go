@@ -63,6 +63,8 @@ func BenchmarkBudgets(b *testing.B) {
 	table = append(table, inFlight(b, bare, ours)...)
 	table = append(table, coldStart(b, bare, ours)...)
 	table = append(table, decision(b))
+	table = append(table, waits(b, ours))
+	table = append(table, pages(b, dir, ours)...)
 	table = append(table, network(b, dir, bare, ours)...)
 	table = append(table, verify(b, dir, ours))
 	show(os.Stdout, table)

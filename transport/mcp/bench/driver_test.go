@@ -142,6 +142,12 @@ func (c *client) check(want int) {
 // one makes calls one after the other and returns the median time of a call.
 func (c *client) one(calls int) time.Duration {
 	c.tb.Helper()
+	return median(c.each(calls))
+}
+
+// each makes calls one after the other and returns the time of each.
+func (c *client) each(calls int) []time.Duration {
+	c.tb.Helper()
 	took := make([]time.Duration, calls)
 	for i := range took {
 		line := c.request()
@@ -151,7 +157,7 @@ func (c *client) one(calls int) time.Duration {
 		took[i] = time.Since(began)
 	}
 	c.check(calls)
-	return median(took)
+	return took
 }
 
 // many keeps flight calls in flight until calls are answered and returns the

@@ -16,6 +16,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy"
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
+	"github.com/coatcheck-dev/coatcheck/policy/clock"
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/vault"
@@ -79,7 +80,7 @@ func inBulk(b *testing.B, home string, n int, with func(*sqldb.DB, *embedded.Key
 	b.Helper()
 	var migrations []sqldb.Migration
 	for _, of := range [][]sqldb.Migration{
-		embedded.Migrations(), identity.Migrations(), handle.Migrations(), audit.Migrations(), broker.Migrations(),
+		embedded.Migrations(), identity.Migrations(), handle.Migrations(), audit.Migrations(), broker.Migrations(), clock.Migrations(),
 	} {
 		migrations = append(migrations, of...)
 	}
