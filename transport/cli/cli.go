@@ -23,6 +23,8 @@ import (
 	"github.com/lmittmann/tint"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/coatcheck-dev/coatcheck/vault/embedded"
 )
 
 // Streams are the three standard streams.
@@ -55,6 +57,10 @@ type app struct {
 	args     []string
 	json     bool
 	logLevel string // "": info for a door, warn for the owner's commands
+
+	keyring    embedded.OSKeyring // nil: the system's
+	unattended bool               // nobody is asked for a passphrase
+	stop       func(step string) error
 }
 
 func (a *app) root() *cobra.Command {
@@ -83,7 +89,7 @@ func (a *app) root() *cobra.Command {
 	root.SetHelpCommand(helpCommand())
 	root.AddCommand(
 		a.serveCommand(), a.mcpCommand(), a.initCommand(), a.demoCommand(), a.doctorCommand(), a.connectCommand(),
-		a.secretCommand(), a.agentCommand(), a.handleCommand(), a.policyCommand(), a.auditCommand(), a.clockCommand(),
+		a.secretCommand(), a.agentCommand(), a.handleCommand(), a.policyCommand(), a.auditCommand(), a.rekeyCommand(), a.clockCommand(),
 		a.versionCommand(), a.completionCommand(), a.exitCodesCommand(),
 	)
 	return root

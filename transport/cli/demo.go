@@ -70,7 +70,7 @@ func (a *app) demoHome(ctx context.Context, h home, value, address string) error
 	quiet := *a
 	quiet.logLevel = "error"
 	quiet.getenv = func(string) string { return "" } // a key source in the environment is not this home's
-	if _, err := quiet.initialise(h, true); err != nil {
+	if _, err := quiet.initialise(ctx, h, true, ""); err != nil {
 		return err
 	}
 	d, err := quiet.open(ctx, h)

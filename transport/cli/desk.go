@@ -119,13 +119,17 @@ func (a *app) wire(ctx context.Context, h home, strict bool) (*desk, error) {
 	if err != nil {
 		log.WarnContext(ctx, "policy not usable, agents are refused", slog.Any("error", err))
 	}
-	source, _, err := a.keySource(h)
+	choice, err := a.keySource(h)
 	if err != nil {
 		return nil, err
 	}
 	db, err := sqldb.Open(ctx, h.database(), migrations())
 	if err != nil {
 		return nil, err
+	}
+	source, err := choice.settle(ctx, db)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	d, err := a.assemble(ctx, h, db, source, rules, log)
 	if err != nil {
@@ -221,7 +225,7 @@ func (a *app) asOwner(ctx context.Context, run func(d *desk, who identity.Princi
 func (a *app) onHome(ctx context.Context, first bool, open func(context.Context, home) (*desk, error),
 	run func(d *desk, who identity.Principal) error,
 ) error {
-	h, err := a.ready(first)
+	h, err := a.ready(ctx, first)
 	if err != nil {
 		return err
 	}

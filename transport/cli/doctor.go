@@ -2,9 +2,7 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,7 +10,6 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
-	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/private"
 )
 
@@ -102,18 +99,10 @@ func (a *app) examine(ctx context.Context, h home) (list []finding, seen outlook
 	}
 	good := check("home", private.CheckDir(string(h)), string(h))
 	seen = atHome(h, good)
-	_, key, err := a.keySource(h)
-	if err == nil {
-		err = private.CheckFile(key)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w: there is no key file %s", vault.ErrKeyMissing, key)
-	}
-	good = check("key", err, key) && good
-	if err == nil && key == h.key() {
-		warn("key", "the key lies beside the database: a backup that holds both protects nothing")
-	}
-	_, err = h.readConfig()
+	key := a.examineKey(h)
+	list = append(list, key...)
+	good = key[0].State == "ok" && good
+	_, err := h.readConfig()
 	check("config", err, h.config())
 	rules, err := h.readPolicy()
 	check("policy", err, h.policy())
@@ -135,7 +124,7 @@ func (a *app) examineVault(ctx context.Context, h home, rules *policy.Policy) []
 	if err != nil {
 		return []finding{{"fail", "vault", err.Error()}}
 	}
-	list := []finding{{"ok", "vault", h.database()}}
+	list := []finding{{"ok", "vault", h.database()}, d.examineKeyring(ctx, a.now())}
 	report, err := d.verify(ctx)
 	if err != nil {
 		list = append(list, finding{"fail", "record", err.Error()})

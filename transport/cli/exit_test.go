@@ -53,6 +53,7 @@ func TestJudge(t *testing.T) {
 		{connect.ErrChanged, 5, "again"},
 		{vault.ErrKeyMissing, 6, ""},
 		{vault.ErrKeyWrong, 6, ""},
+		{vault.ErrKeyUnavailable, 6, ""},
 		{vault.ErrLoosePermissions, 6, ""},
 		{identity.ErrUnauthenticated, 6, "agent add"},
 		{vault.ErrReadOnly, 7, "disk"},

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/coatcheck-dev/coatcheck/vault/embedded"
 )
 
 // MainAt is [Main] with another clock.
@@ -15,6 +17,15 @@ func MainAt(ctx context.Context, std Streams, args []string, getenv func(string)
 
 // DefaultConfig is what init writes.
 const DefaultConfig = defaultConfig
+
+// MainIn is [Main] with another keyring, and with stop called after each step of
+// a rekey.
+func MainIn(ctx context.Context, std Streams, args []string, getenv func(string) string, keyring embedded.OSKeyring, stop func(string) error) int {
+	return (&app{Streams: std, getenv: getenv, now: time.Now, args: args, keyring: keyring, stop: stop}).main(ctx)
+}
+
+// Migrations are those of a home's database.
+var Migrations = migrations
 
 // Root is the tree of commands.
 func Root() *cobra.Command { return (&app{}).root() }

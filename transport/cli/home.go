@@ -1,9 +1,9 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,10 +13,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/token"
-	"github.com/spf13/cobra"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
-	"github.com/coatcheck-dev/coatcheck/vault/embedded"
 	"github.com/coatcheck-dev/coatcheck/vault/private"
 )
 
@@ -44,7 +42,14 @@ func (a *app) home() (home, error) {
 }
 
 // defaultConfig is what init writes; every value in it is the default.
-const defaultConfig = `# coatcheck serve reads this file; each line shows the default.
+const defaultConfig = `# coatcheck reads this file; each line shows the default.
+
+# What opens the vault; "" is the file key in this folder. The variable
+# COATCHECK_KEY_SOURCE goes before it. To change it: coatcheck rekey --to SOURCE,
+# which seals the vault with the new one and writes it here.
+key_source: ""
+
+# The rest is for coatcheck serve.
 
 # Where to listen. An address beyond loopback needs TLS, or --insecure-listen;
 # none leaves TCP out and serves the socket alone.
@@ -77,7 +82,13 @@ limits:
   drain: 10s
 `
 
+// defaultConfigWith is defaultConfig with another line for key_source.
+func defaultConfigWith(line string) string {
+	return strings.Replace(defaultConfig, keyField+": \"\"\n", line, 1)
+}
+
 type config struct {
+	KeySource    string   `yaml:"key_source"`
 	Listen       string   `yaml:"listen"`
 	TLSCert      string   `yaml:"tls_cert"`
 	TLSKey       string   `yaml:"tls_key"`
@@ -90,30 +101,30 @@ type config struct {
 
 // readConfig reads config.yaml strictly; a missing file means the defaults.
 func (h home) readConfig() (config, error) {
+	text, err := readOwned(h.config())
+	if errors.Is(err, fs.ErrNotExist) {
+		return parseConfig(h.config(), nil)
+	}
+	if err != nil {
+		return config{}, err
+	}
+	return parseConfig(h.config(), text)
+}
+
+func parseConfig(file string, text []byte) (config, error) {
 	var c config
 	if err := yaml.Unmarshal([]byte(defaultConfig), &c); err != nil {
 		return c, err
 	}
-	file, err := private.OpenOwned(h.config())
-	if errors.Is(err, fs.ErrNotExist) {
-		return c, nil
-	}
-	if err != nil {
+	if err := plainYAML(file, text); err != nil {
 		return c, err
 	}
-	text, err := io.ReadAll(io.LimitReader(file, maxConfigBytes+1))
-	if err = errors.Join(err, file.Close()); err != nil {
-		return c, err
-	}
-	if err := plainYAML(h.config(), text); err != nil {
-		return c, err
-	}
-	if err := yaml.UnmarshalWithOptions(text, &c, yaml.Strict()); err != nil {
-		return c, configSyntax(h.config(), err)
+	if err := yaml.UnmarshalWithOptions(text, &c, yaml.Strict()); err != nil && len(text) > 0 {
+		return c, configSyntax(file, err)
 	}
 	for _, path := range []*string{&c.TLSCert, &c.TLSKey} {
 		if *path != "" && !filepath.IsAbs(*path) {
-			*path = filepath.Join(string(h), *path)
+			*path = filepath.Join(filepath.Dir(file), *path)
 		}
 	}
 	return c, nil
@@ -146,75 +157,12 @@ func configSyntax(file string, err error) error {
 	if !errors.As(err, &known) || known.GetToken() == nil {
 		return codedError{fmt.Errorf("%s: %w", file, err), exitPolicy, ""}
 	}
-	wrong := &policy.SyntaxError{File: file, Msg: known.GetMessage(), Hint: "known fields are listen, socket, socket_users, allow_hosts and allow_origins, for TLS tls_cert and tls_key, and limits with connections, requests, streams and drain"}
+	wrong := &policy.SyntaxError{File: file, Msg: known.GetMessage(), Hint: "known fields are key_source, listen, socket, socket_users, allow_hosts and allow_origins, for TLS tls_cert and tls_key, and limits with connections, requests, streams and drain"}
 	wrong.Line, wrong.Column = known.GetToken().Position.Line, known.GetToken().Position.Column
 	if _, ok := errors.AsType[*yaml.TypeError](err); ok { // its text speaks of Go
-		wrong.Msg, wrong.Hint = "the value does not fit its field", "listen is text, as are socket, tls_cert and tls_key; socket_users, allow_hosts and allow_origins are lists of text; limits are numbers, and drain is a duration such as 10s"
+		wrong.Msg, wrong.Hint = "the value does not fit its field", "listen is text, as are key_source, socket, tls_cert and tls_key; socket_users, allow_hosts and allow_origins are lists of text; limits are numbers, and drain is a duration such as 10s"
 	}
 	return wrong
-}
-
-// keySource is what opens the vault and the file it lies in: that of
-// COATCHECK_KEY_SOURCE, else the home's key file.
-func (a *app) keySource(h home) (source embedded.KeySource, file string, err error) {
-	uri := a.getenv("COATCHECK_KEY_SOURCE")
-	if uri == "" {
-		uri = embedded.FileURI(h.key())
-	}
-	if source, err = embedded.ParseKeySource(uri); err != nil {
-		return nil, "", usage("COATCHECK_KEY_SOURCE: %w", err)
-	}
-	if lies, ok := source.(interface{ Path() string }); ok {
-		file = lies.Path()
-	}
-	return source, file, nil
-}
-
-// initialise fills an empty home and returns the files it made. With complete it
-// also makes what else is missing: a lost policy is put back only when somebody
-// asks for it, since a start without rules must not pass unnoticed. What exists
-// is not touched, and a database without its key is left alone: a new key would
-// not open it.
-//
-// The key comes last: whoever finds it finds the rest, also when several clients
-// start at the same moment or one is killed half-way.
-func (a *app) initialise(h home, complete bool) (made []string, err error) {
-	_, key, err := a.keySource(h)
-	if err != nil {
-		return nil, err
-	}
-	if err := h.makeFolder(); err != nil {
-		return nil, err
-	}
-	if err := h.lost(); err != nil {
-		return nil, err
-	}
-	first := missing(h.database()) && (missing(key) || missing(h.policy()))
-	if !first && !complete {
-		return nil, nil
-	}
-	for _, file := range []struct{ path, text string }{{h.policy(), policy.Default}, {h.config(), defaultConfig}} {
-		if !missing(file.path) {
-			continue
-		}
-		if err := private.WriteFile(file.path, []byte(file.text)); err != nil {
-			return made, err
-		}
-		made = append(made, file.path)
-	}
-	if !missing(h.database()) || !missing(key) {
-		return made, nil
-	}
-	err = embedded.CreateKeyFile(key)
-	switch {
-	case errors.Is(err, fs.ErrExist): // another process was faster
-		return made, nil
-	case errors.Is(err, fs.ErrNotExist):
-		return made, usage("COATCHECK_KEY_SOURCE: the folder of the key must exist: %w", err)
-	case err != nil:
-		return made, err
-	}
-	return append(made, key), nil
 }
 
 func (h home) makeFolder() error {
@@ -254,7 +202,7 @@ func (h home) lost() error {
 // ready returns the home, which a command may use for the first time: then an
 // empty one is made and told. Other commands fail where there is none, so that
 // a mistyped COATCHECK_HOME shows.
-func (a *app) ready(first bool) (home, error) {
+func (a *app) ready(ctx context.Context, first bool) (home, error) {
 	h, err := a.home()
 	if err != nil {
 		return "", err
@@ -265,54 +213,9 @@ func (a *app) ready(first bool) (home, error) {
 		}
 		return "", usage("there is no home in %s: make one with 'coatcheck init', or set COATCHECK_HOME to the one you mean", h)
 	}
-	made, err := a.initialise(h, false)
+	made, err := a.initialise(ctx, h, false, "")
 	if err == nil && len(made) > 0 {
 		a.welcome(h)
 	}
 	return h, err
-}
-
-func (a *app) welcome(h home) {
-	a.note("Made a new home in %s", h)
-	a.note("  policy.yaml  what agents may do: those on this machine may list and use every secret")
-	if _, key, err := a.keySource(h); err == nil && key != h.key() {
-		a.note("The key is %s; without it vault.db cannot be opened.", key)
-		return
-	}
-	a.note("  key          opens vault.db: keep a copy elsewhere, and never back up both together")
-}
-
-func (a *app) initCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "init", Short: "Make the home: key, vault, policy and configuration", Args: nothing,
-		Long: "Makes what is missing of the home (COATCHECK_HOME, by default the user's configuration\n" +
-			"folder + /coatcheck) and leaves alone what is there.",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			h, err := a.home()
-			if err != nil {
-				return err
-			}
-			first := missing(h.database())
-			made, err := a.initialise(h, true)
-			if err != nil {
-				return err
-			}
-			d, err := a.open(cmd.Context(), h)
-			if err != nil {
-				return err
-			}
-			if err := d.close(cmd.Context()); err != nil {
-				return err
-			}
-			switch {
-			case len(made) == 0:
-				a.note("Nothing to do: %s is a home already", h)
-			case first:
-				a.welcome(h)
-			default:
-				a.note("Made %s", strings.Join(made, " and "))
-			}
-			return a.done(map[string]any{"home": h, "made": append([]string{}, made...)})
-		},
-	}
 }

@@ -27,7 +27,7 @@ func (a *app) policyCheck() *cobra.Command {
 			"column. Rules that can never apply, paths that match nothing in the vault and the like are\n" +
 			"warnings; they do not fail the check.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			h, err := a.ready(false)
+			h, err := a.ready(cmd.Context(), false)
 			if err != nil {
 				return err
 			}

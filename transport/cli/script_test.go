@@ -27,15 +27,21 @@ import (
 )
 
 // TestMain puts the command on the PATH of scripts, with real streams, as
-// main.go starts it. LATER in its environment is how far its clock is ahead.
+// main.go starts it. LATER in its environment is how far its clock is ahead,
+// KEYRING a folder that is its keyring, and KILL the number of the step of a rekey
+// after which it is killed.
 func TestMain(m *testing.M) {
 	commands := map[string]func(){
 		"coatcheck": func() {
+			detach()
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 			context.AfterFunc(ctx, stop)
 			std := cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
 			if later, err := time.ParseDuration(os.Getenv("LATER")); err == nil {
 				os.Exit(cli.MainAt(ctx, std, os.Args[1:], os.Getenv, func() time.Time { return time.Now().Add(later) }))
+			}
+			if ring, kill := os.Getenv("KEYRING"), os.Getenv("KILL"); ring != "" || kill != "" {
+				os.Exit(cli.MainIn(ctx, std, os.Args[1:], os.Getenv, fileRing(ring), killAfter(kill)))
 			}
 			os.Exit(cli.Main(ctx, std, os.Args[1:], os.Getenv))
 		},

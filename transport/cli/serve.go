@@ -27,7 +27,7 @@ func (a *app) serveCommand() *cobra.Command {
 			"of this machine, who then cannot read the home; see examples/deploy.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			h, err := a.ready(true)
+			h, err := a.ready(ctx, true)
 			if err != nil {
 				return err
 			}
@@ -70,7 +70,8 @@ func (a *app) mcpCommand() *cobra.Command {
 				}
 				return a.bridge(ctx, server)
 			}
-			h, err := a.ready(true)
+			a.unattended = true
+			h, err := a.ready(ctx, true)
 			if err != nil {
 				return err
 			}

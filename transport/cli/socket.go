@@ -44,8 +44,8 @@ func program() string {
 // lies elsewhere.
 func (a *app) private(h home) []string {
 	list := []string{string(h), h.database(), h.key()}
-	if _, key, err := a.keySource(h); err == nil && key != "" {
-		list[2] = key
+	if choice, err := a.keySource(h); err == nil && choice.file() != "" {
+		list[2] = choice.file()
 	}
 	return list
 }

@@ -240,6 +240,14 @@ func (k *Keyring) State(ctx context.Context, db *sqldb.DB) (KeyState, error) {
 	return KeyState{Made: sqldb.Time(made), Unfinished: len(held.prefixes) > 1, Source: k.source()}, nil
 }
 
+// Sealed returns how many records and versions the key seals.
+func (k *Keyring) Sealed(ctx context.Context, db *sqldb.DB) (n int, err error) {
+	err = db.View(ctx, func(tx *sqldb.Tx) error {
+		return tx.QueryRow("SELECT (SELECT count(*) FROM vault_secrets) + (SELECT count(*) FROM vault_versions)").Scan(&n)
+	})
+	return n, err
+}
+
 // SealedBy returns a mark of the sealed keyset in the database, which changes
 // when it is sealed anew, without opening it; "" when there is none. With the
 // mark that [Switch] was given one can tell on which side of it a vault is.
