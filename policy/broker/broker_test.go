@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -58,6 +59,8 @@ type fixture struct {
 	anchor  []byte
 	sealing sync.Mutex
 	sealed  func() // called when a checkpoint is about to be made
+	config  broker.Config
+	file    string // the database
 }
 
 type rules struct{ p *policy.Policy }
@@ -106,17 +109,17 @@ var (
 	local = identity.LocalStdio()
 )
 
+func migrations() []sqldb.Migration {
+	return slices.Concat(embedded.Migrations(), identity.Migrations(), handle.Migrations(), audit.Migrations(), broker.Migrations(), clock.Migrations())
+}
+
 func newDesk(tb testing.TB, policyText string) *fixture {
 	tb.Helper()
 	dir := tb.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {
 		tb.Fatal(err)
 	}
-	var migrations []sqldb.Migration
-	for _, m := range [][]sqldb.Migration{embedded.Migrations(), identity.Migrations(), handle.Migrations(), audit.Migrations(), broker.Migrations(), clock.Migrations()} {
-		migrations = append(migrations, m...)
-	}
-	db, err := sqldb.Open(tb.Context(), filepath.Join(dir, "vault.db"), migrations)
+	db, err := sqldb.Open(tb.Context(), filepath.Join(dir, "vault.db"), migrations())
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -152,12 +155,13 @@ func newDesk(tb testing.TB, policyText string) *fixture {
 	f.rowKey = rowmac.New([rowmac.KeySize]byte{1, 2, 3})
 	f.desk = clock.New(clock.Of(f.now), f.rowKey)
 	f.setPolicy(tb, policyText)
-	f.Broker, err = broker.New(broker.Config{
+	f.file, f.config = filepath.Join(dir, "vault.db"), broker.Config{
 		DB: db, Vault: embedded.New(db, keys, &embedded.Options{Now: f.desk.Now}), Policy: f.rules, Audit: f.log,
 		Agents: identity.New(f.rowKey), Handles: handle.New(f.rowKey), Scrubber: redact.New(f.desk.Now), HTTP: redeem.NewClient(nil), Catalogue: providers,
 		Anchor: (*anchor)(f),
 		Clock:  f.desk, Log: slog.New(slog.DiscardHandler),
-	})
+	}
+	f.Broker, err = broker.New(f.config)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -60,13 +60,13 @@ func (b *Broker) Rotate(ctx context.Context, who identity.Principal, r RotateReq
 	e := b.entry(who, "secret.rotated")
 	e.Path = r.Path
 	j := b.judge(who)
-	decision := j.decide(&e, policy.Rotate, r.Path, nil)
-	if !decision.Allowed {
-		return Rotated{}, b.refuse(ctx, &e, j.denied(policy.Rotate, r.Path, nil))
+	decision, err := b.decide(ctx, j, &e, policy.Rotate, r.Path)
+	if err != nil {
+		return Rotated{}, b.refuse(ctx, &e, err)
 	}
 	var out Rotated
-	err := b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
-		meta, err := b.guarded(tx, who, policy.Rotate, r.Path)
+	err = b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
+		meta, err := b.guarded(tx, decision)
 		if err != nil {
 			return err
 		}
@@ -76,7 +76,7 @@ func (b *Broker) Rotate(ctx context.Context, who identity.Principal, r RotateReq
 		if err := checkValue(r.Value); err != nil {
 			return err
 		}
-		if err := b.spendRate(tx, who, decision, e.Time); err != nil {
+		if err := b.spendRate(tx, who, decision.Decision, e.Time); err != nil {
 			return err
 		}
 		value := r.Value

@@ -28,10 +28,10 @@ func (b *Broker) Delete(ctx context.Context, who identity.Principal, p vault.Pat
 	}
 	e.Path = p
 	j := b.judge(who)
-	decision := j.decide(&e, policy.Delete, p, nil)
+	decision, err := b.decide(ctx, j, &e, policy.Delete, p)
 	switch {
-	case !decision.Allowed:
-		return Deleted{}, b.refuse(ctx, &e, j.denied(policy.Delete, p, nil))
+	case err != nil:
+		return Deleted{}, b.refuse(ctx, &e, err)
 	case permanent && !j.owner() && !decision.Permanent:
 		return Deleted{}, b.refuse(ctx, &e, notForGood(p, decision.Rule))
 	case permanent && !j.owner():
@@ -39,12 +39,12 @@ func (b *Broker) Delete(ctx context.Context, who identity.Principal, p vault.Pat
 			return Deleted{}, b.refuse(ctx, &e, err)
 		}
 	}
-	err := b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
+	err = b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
 		if !j.owner() {
-			if _, err := b.guarded(tx, who, policy.Delete, p); err != nil {
+			if _, err := b.guarded(tx, decision); err != nil {
 				return err
 			}
-			if err := b.spendRate(tx, who, decision, e.Time); err != nil {
+			if err := b.spendRate(tx, who, decision.Decision, e.Time); err != nil {
 				return err
 			}
 		}

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
@@ -15,8 +16,9 @@ import (
 type ExplainRequest struct {
 	Path   vault.Path
 	Right  policy.Right
-	Method string // with URL: the request a handle would be used for; "" is GET
-	URL    string // "": no particular destination
+	Method string    // with URL: the request a handle would be used for; "" is GET
+	URL    string    // "": no particular destination
+	Now    time.Time // when it would be asked; zero is now
 	// Hypothetical asks about an agent that need not be registered; the owner does.
 	Hypothetical bool
 }
@@ -53,7 +55,15 @@ func (b *Broker) Explain(ctx context.Context, who identity.Principal, r ExplainR
 		t := prepared.Target()
 		target = &t
 	}
-	said := b.c.Policy.Current().Explain(policy.Request{Subject: who.Subject(), Right: r.Right, Path: r.Path, Target: target})
+	j := judge{who, b.c.Policy.Current(), r.Now}
+	if j.now.IsZero() {
+		j.now = b.now()
+	}
+	asked, err := j.rule(b.outside(ctx), r.Right, r.Path, target)
+	if err != nil {
+		return Explanation{}, err
+	}
+	said := asked.explain()
 	out := Explanation{
 		Allowed: said.Allowed, Rule: said.Rule, Reason: said.Sentence, Next: said.Next, Considered: said.Considered,
 	}
@@ -61,11 +71,13 @@ func (b *Broker) Explain(ctx context.Context, who identity.Principal, r ExplainR
 		out.Code = string(PolicyDenied)
 		return out, nil
 	}
-	if r.Right == policy.Set && !b.judge(who).shows(r.Path) {
-		out.Next = "Go ahead. You may not list this path, so you are not told what is there."
-		return out, nil
+	if r.Right == policy.Set {
+		if shown, err := j.rule(b.outside(ctx), policy.List, r.Path, nil); err != nil || !shown.Allowed {
+			out.Next = "Go ahead. You may not list this path, so you are not told what is there."
+			return out, err
+		}
 	}
-	err := b.wouldRefuse(ctx, r, said.Decision, target, &out)
+	err = b.wouldRefuse(ctx, r, said.Decision, target, &out)
 	if err == nil {
 		return out, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/coatcheck-dev/coatcheck/policy"
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/vault"
@@ -129,7 +130,7 @@ func (b *Broker) importAll(ctx context.Context, tx *sqldb.Tx, j judge, r ImportR
 		case !errors.Is(err, vault.ErrNotFound):
 			return nil, &ItemError{item.Path, err}
 		}
-		meta, created, err := b.store(tx, j, item.Path, change)
+		meta, created, err := b.store(tx, j.asOwner(policy.Set, item.Path), change)
 		if errors.Is(err, vault.ErrPathConflict) {
 			conflict.Clash = append(conflict.Clash, item.Path)
 			continue

@@ -38,16 +38,16 @@ func (b *Broker) Issue(ctx context.Context, who identity.Principal, r IssueReque
 	e := b.entry(who, "handle.issued")
 	e.Path, e.Version = r.Path, r.Version
 	j := b.judge(who)
-	decision := j.decide(&e, policy.Use, r.Path, nil)
-	if !decision.Allowed {
-		return Ticket{}, b.refuse(ctx, &e, j.denied(policy.Use, r.Path, nil))
+	decision, err := b.decide(ctx, j, &e, policy.Use, r.Path)
+	if err != nil {
+		return Ticket{}, b.refuse(ctx, &e, err)
 	}
 	if err := b.onTime(ctx); err != nil {
 		return Ticket{}, b.refuse(ctx, &e, err)
 	}
 	var ticket Ticket
-	err := b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
-		meta, err := b.guarded(tx, who, policy.Use, r.Path)
+	err = b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
+		meta, err := b.guarded(tx, decision)
 		if err != nil {
 			return err
 		}
@@ -62,7 +62,7 @@ func (b *Broker) Issue(ctx context.Context, who identity.Principal, r IssueReque
 		if err != nil {
 			return err
 		}
-		if err := b.spendRate(tx, who, decision, e.Time); err != nil {
+		if err := b.spendRate(tx, who, decision.Decision, e.Time); err != nil {
 			return err
 		}
 		text, h, err := b.c.Handles.Mint(tx, handle.Spec{

@@ -106,7 +106,7 @@ func (l *listing) read(ctx context.Context, prefix, after string) (string, error
 			return "", err
 		}
 		for i, m := range got.Items {
-			if !l.judge.shows(m.Path) {
+			if !l.judge.showsThis(m) {
 				size = vault.MaxPageSize
 				continue
 			}
@@ -148,7 +148,7 @@ func (l *listing) more(ctx context.Context, prefixes []string, after string) (bo
 				return false, err
 			}
 			for _, m := range got.Items {
-				if l.judge.shows(m.Path) {
+				if l.judge.showsThis(m) {
 					return true, nil
 				}
 			}
@@ -209,8 +209,14 @@ func (b *Broker) Describe(ctx context.Context, who identity.Principal, p vault.P
 	if err := b.alive(ctx, who); err != nil {
 		return vault.Metadata{}, err
 	}
-	if j := b.judge(who); !j.shows(p) {
-		return vault.Metadata{}, j.denied(policy.List, p, nil)
+	if who.Kind != identity.Owner {
+		r, err := b.judge(who).rule(b.outside(ctx), policy.List, p, nil)
+		if err != nil {
+			return vault.Metadata{}, err
+		}
+		if !r.Allowed {
+			return vault.Metadata{}, r.denied()
+		}
 	}
 	return b.c.Vault.Describe(ctx, p)
 }

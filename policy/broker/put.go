@@ -33,17 +33,17 @@ func (b *Broker) put(ctx context.Context, who identity.Principal, p vault.Path, 
 	e := b.entry(who, "secret.updated")
 	e.Path = p
 	j := b.judge(who)
-	decision := j.decide(&e, policy.Set, p, nil)
-	if !decision.Allowed {
-		return meta, false, b.refuse(ctx, &e, j.denied(policy.Set, p, nil))
+	decision, err := b.decide(ctx, j, &e, policy.Set, p)
+	if err != nil {
+		return meta, false, b.refuse(ctx, &e, err)
 	}
 	err = b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
 		if !j.owner() {
-			if err := b.spendRate(tx, who, decision, e.Time); err != nil {
+			if err := b.spendRate(tx, who, decision.Decision, e.Time); err != nil {
 				return err
 			}
 		}
-		meta, created, err = b.store(tx, j, p, c)
+		meta, created, err = b.store(tx, decision, c)
 		if created {
 			e.Event = "secret.created"
 		}
@@ -51,13 +51,14 @@ func (b *Broker) put(ctx context.Context, who identity.Principal, p vault.Path, 
 		return err
 	})
 	if err != nil {
-		return vault.Metadata{}, false, j.veiled(p, err)
+		return vault.Metadata{}, false, b.veiled(ctx, j, p, err)
 	}
 	return meta, created, nil
 }
 
 // store changes one secret inside a transaction, by the rules for who.
-func (b *Broker) store(tx *sqldb.Tx, j judge, p vault.Path, c vault.Change) (meta vault.Metadata, created bool, err error) {
+func (b *Broker) store(tx *sqldb.Tx, r ruling, c vault.Change) (meta vault.Metadata, created bool, err error) {
+	j, p := r.judge, r.request.Path
 	if err := checkValue(c.Value); err != nil {
 		return meta, false, err
 	}
@@ -65,6 +66,9 @@ func (b *Broker) store(tx *sqldb.Tx, j judge, p vault.Path, c vault.Change) (met
 	old, err := view.Describe(p)
 	created = errors.Is(err, vault.ErrNotFound) && c.Mode != vault.Replace
 	if err != nil && !errors.Is(err, vault.ErrNotFound) {
+		return meta, false, err
+	}
+	if err := r.still(old, err == nil); err != nil {
 		return meta, false, err
 	}
 	if !j.owner() {
@@ -155,11 +159,17 @@ func (b *Broker) kindOf(v secret.Value) vault.Type {
 // veiled hides what stood in the way of a change from an agent that may not
 // list the path: tier, trash and neighbours say that something is there. What
 // was recorded says it.
-func (j judge) veiled(p vault.Path, err error) error {
+func (b *Broker) veiled(ctx context.Context, j judge, p vault.Path, err error) error {
 	var denied *Denied
 	tells := errors.Is(err, vault.ErrPathConflict) ||
 		errors.As(err, &denied) && (denied.Code == ApprovalRequired || denied.Code == InTrash)
-	if !tells || j.shows(p) {
+	if !tells {
+		return err
+	}
+	switch shown, broken := b.shows(ctx, j, p); {
+	case broken != nil:
+		return broken
+	case shown:
 		return err
 	}
 	return &Denied{

@@ -23,9 +23,9 @@ func (b *Broker) Reveal(ctx context.Context, who identity.Principal, p vault.Pat
 func (b *Broker) opened(ctx context.Context, who identity.Principal, e *audit.Entry, right policy.Right, p vault.Path) (vault.Secret, error) {
 	e.Path = p
 	j := b.judge(who)
-	decision := j.decide(e, right, p, nil)
-	if !decision.Allowed {
-		return vault.Secret{}, b.refuse(ctx, e, j.denied(right, p, nil))
+	decision, err := b.decide(ctx, j, e, right, p)
+	if err != nil {
+		return vault.Secret{}, b.refuse(ctx, e, err)
 	}
 	if who.Kind != identity.Owner {
 		if err := b.onTime(ctx); err != nil {
@@ -33,11 +33,11 @@ func (b *Broker) opened(ctx context.Context, who identity.Principal, e *audit.En
 		}
 	}
 	var s vault.Secret
-	err := b.record(ctx, who, e, func(tx *sqldb.Tx) (err error) {
-		if _, err = b.guarded(tx, who, right, p); err != nil {
+	err = b.record(ctx, who, e, func(tx *sqldb.Tx) (err error) {
+		if _, err = b.guarded(tx, decision); err != nil {
 			return err
 		}
-		if err = b.spendRate(tx, who, decision, e.Time); err != nil {
+		if err = b.spendRate(tx, who, decision.Decision, e.Time); err != nil {
 			return err
 		}
 		if s, err = b.c.Vault.InTx(tx).Get(p, e.Version); err == nil {

@@ -39,7 +39,7 @@ func (b *Broker) Set(ctx context.Context, who identity.Principal, r SetRequest) 
 		return Stored{}, err
 	}
 	out := Stored{Done: true, Metadata: vault.Metadata{Path: r.Path}, Next: "Stored. Where it may go is for its owner to say."}
-	if b.judge(who).shows(r.Path) {
+	if b.judge(who).showsThis(meta) {
 		out.Shown, out.Created, out.Metadata = true, created, meta
 		out.Next = b.afterSet(meta, r.Value)
 	}
@@ -71,16 +71,16 @@ func (b *Broker) toEnter(ctx context.Context, who identity.Principal, p vault.Pa
 	j := b.judge(who)
 	e := b.entry(who, "secret.updated")
 	e.Path = p
-	if !j.decide(&e, policy.Set, p, nil).Allowed {
-		return Stored{}, b.refuse(ctx, &e, j.denied(policy.Set, p, nil))
+	if _, err := b.decide(ctx, j, &e, policy.Set, p); err != nil {
+		return Stored{}, b.refuse(ctx, &e, err)
 	}
 	if err := b.alive(ctx, who); err != nil {
 		return Stored{}, err
 	}
 	const human = "Nothing was stored. To keep the value out of this conversation, ask the owner to run this and to answer its hidden prompt: "
 	out := Stored{Metadata: vault.Metadata{Path: p}, Next: human + setCommand(p)}
-	if !j.shows(p) {
-		return out, nil
+	if shown, err := b.shows(ctx, j, p); !shown {
+		return out, err
 	}
 	meta, err := b.c.Vault.Describe(ctx, p)
 	switch {

@@ -72,7 +72,7 @@ func (b *Broker) Use(ctx context.Context, who identity.Principal, handles []stri
 		return nil
 	})
 	if denied := (*byPolicy)(nil); errors.As(err, &denied) {
-		err = j.denied(policy.Use, denied.path, &target)
+		err = denied.denied()
 	}
 	if err != nil {
 		return b.refuse(ctx, &e, err)
@@ -89,7 +89,7 @@ func (b *Broker) Use(ctx context.Context, who identity.Principal, handles []stri
 
 // byPolicy says inside a transaction that the policy refuses; the words are
 // found after it.
-type byPolicy struct{ path vault.Path }
+type byPolicy struct{ ruling }
 
 func (*byPolicy) Error() string { return "denied by policy" }
 
@@ -112,6 +112,21 @@ func (in intent) outcome(b *Broker, err error) audit.Entry {
 	return e
 }
 
+// decideInside decides about a use in the transaction that makes it. The error is
+// *byPolicy, or a fault of the vault.
+func (b *Broker) decideInside(tx *sqldb.Tx, j judge, e *audit.Entry, p vault.Path, target *vault.Target) (ruling, error) {
+	if j.owner() {
+		e.Rule = "owner"
+		return j.asOwner(policy.Use, p), nil
+	}
+	r, err := j.rule(b.c.Vault.InTx(tx).Describe, policy.Use, p, target)
+	e.Rule, e.RuleHash = r.Rule, r.RuleHash
+	if err == nil && !r.Allowed {
+		err = &byPolicy{r}
+	}
+	return r, err
+}
+
 // spend checks one handle for target, counts it down and records the intent. On
 // a refusal e says what is known.
 func (b *Broker) spend(tx *sqldb.Tx, j judge, text string, target vault.Target, fit Fit, e *audit.Entry) (in intent, err error) {
@@ -121,11 +136,11 @@ func (b *Broker) spend(tx *sqldb.Tx, j judge, text string, target vault.Target, 
 	if err != nil {
 		return in, err
 	}
-	decision := j.decide(e, policy.Use, h.Path, &target)
-	if !decision.Allowed {
-		return in, &byPolicy{h.Path}
+	decision, err := b.decideInside(tx, j, e, h.Path, &target)
+	if err != nil {
+		return in, err
 	}
-	meta, err := b.guarded(tx, j.who, policy.Use, h.Path)
+	meta, err := b.guarded(tx, decision)
 	if err != nil {
 		return in, err
 	}
@@ -142,7 +157,7 @@ func (b *Broker) spend(tx *sqldb.Tx, j judge, text string, target vault.Target, 
 	if err := fit(text, h.Shape, allowed); err != nil {
 		return in, err
 	}
-	if err := b.spendRate(tx, j.who, decision, e.Time); err != nil {
+	if err := b.spendRate(tx, j.who, decision.Decision, e.Time); err != nil {
 		return in, err
 	}
 	in = intent{text: text, entry: *e, until: h.ExpiresAt}

@@ -87,7 +87,7 @@ func (p Principal) ID() string {
 
 // Subject is the principal as rules see it.
 func (p Principal) Subject() policy.Subject {
-	return policy.Subject{Agent: p.Name, Stdio: p.Stdio, Door: p.Door}
+	return policy.Subject{Agent: p.Name, Stdio: p.Stdio, Door: p.Door, Client: p.Client, IP: p.Addr}
 }
 
 // OwnerCLI is the owner at the command line.

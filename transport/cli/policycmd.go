@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"net/netip"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -141,12 +143,15 @@ func everyPath(ctx context.Context, d *desk, who identity.Principal) (paths iter
 }
 
 func (a *app) policyExplain() *cobra.Command {
-	var agent, door, right, method, url string
+	var agent, door, right, method, url, now, client, ip string
 	var stdio bool
 	cmd := &cobra.Command{
 		Use: "explain PATH", Short: "Say what an agent may do with a secret, and why", Args: exactly(1, "PATH"),
-		Long:    "Answers as the explain_access tool would answer that agent. Nothing is done or counted.",
-		Example: "  coatcheck policy explain production/openai/api-key --url https://api.openai.com/v1/models",
+		Long: "Answers as the explain_access tool would answer that agent. Nothing is done or counted.\n" +
+			"A rule's condition is asked about the secret's own tier and tags, and about the time, the client\n" +
+			"and the address that are given here.",
+		Example: "  coatcheck policy explain production/openai/api-key --url https://api.openai.com/v1/models\n" +
+			"  coatcheck policy explain production/openai/api-key --now 2026-01-31T07:00:00+01:00 --ip 10.1.2.3",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := vault.ParsePath(args[0])
 			if err != nil {
@@ -160,12 +165,19 @@ func (a *app) policyExplain() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			at, err := moment(now)
+			if err != nil {
+				return err
+			}
+			if _, err := netip.ParseAddr(ip); ip != "" && err != nil {
+				return usage("--ip is not an address; write it without a port, like 10.1.2.3")
+			}
 			who := identity.Principal{
-				Kind: identity.Agent, Name: agent, Door: through,
+				Kind: identity.Agent, Name: agent, Door: through, Client: client, Addr: ip,
 				Stdio: stdio || agent == identity.Local && through == policy.DoorMCP,
 			}
 			return a.asOwner(cmd.Context(), func(d *desk, _ identity.Principal) error {
-				said, err := d.Explain(cmd.Context(), who, broker.ExplainRequest{Path: p, Right: r, Method: method, URL: url, Hypothetical: true})
+				said, err := d.Explain(cmd.Context(), who, broker.ExplainRequest{Path: p, Right: r, Method: method, URL: url, Now: at, Hypothetical: true})
 				if err != nil {
 					return err
 				}
@@ -180,7 +192,22 @@ func (a *app) policyExplain() *cobra.Command {
 	flags.StringVar(&right, "right", string(policy.Use), "what it would do, a `RIGHT`: list, use, reveal, set, rotate, delete or token")
 	flags.StringVar(&method, "method", "GET", "how the request would be made, with --url, a `METHOD`")
 	flags.StringVar(&url, "url", "", "where the request would go, a `URL`")
+	flags.StringVar(&now, "now", "", "when it would ask, a `TIME` like 2026-01-31T07:00:00+01:00; else now")
+	flags.StringVar(&client, "client", "", "what its client would call itself, a `LABEL` like cursor/1.2")
+	flags.StringVar(&ip, "ip", "", "where it would come from, an `ADDRESS` without a port; none over stdio")
 	return cmd
+}
+
+// moment reads a point in time; "" is the zero time.
+func moment(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return t, usage("--now is not a point in time; write it like 2026-01-31T07:00:00+01:00")
+	}
+	return t, nil
 }
 
 func (a *app) writeExplanation(x broker.Explanation) error {
