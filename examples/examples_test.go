@@ -66,7 +66,11 @@ func TestPolicies(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(home, "policy.yaml"), text, 0o600); err != nil {
 				t.Fatal(err)
 			}
+			if first, _, _ := strings.Cut(string(text), "\n"); first != "# yaml-language-server: $schema="+policy.SchemaURL {
+				t.Errorf("does not name its schema: %s", first)
+			}
 			run(t, home, "policy", "check")
+			run(t, home, "policy", "test")
 			serves(t, home, "mcp")
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
 	"github.com/coatcheck-dev/coatcheck/vault"
@@ -62,6 +63,28 @@ func BenchmarkDecideDenied(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// With conditions: one rule for the path, or a hundred at the same prefix.
+func BenchmarkDecideWhen(b *testing.B) {
+	for _, c := range []struct {
+		name, rule string
+		n          int
+	}{
+		{"own-prefix", `paths: ["production/svc#/*"], allow: [use], when: 'now.getHours("Europe/Berlin") >= 8 && tags["team"] == "web"'`, many},
+		{"one-prefix", `paths: ["production/*"], allow: [use], when: 'agent == "claude-#"'`, 100},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			p := large(b, c.n, c.rule)
+			q := request("production/svc00042/key")
+			q.Now, q.Secret = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), &policy.Secret{Tags: map[string]string{"team": "web"}}
+			p.Decide(q) // compiles
+			b.ReportAllocs()
+			for b.Loop() {
+				_ = p.Decide(q)
+			}
+		})
 	}
 }
 

@@ -117,9 +117,10 @@ func (v *view) ask(q *question) sum {
 	return s
 }
 
-// NeedsSecret reports whether the answer to r may depend on the tier or the tags
-// of the secret, so that [Request].Secret must be looked up first. It looks at
-// the rules for that very path, and is free where no rule asks.
+// NeedsSecret reports whether it may depend on the tier or the tags of the
+// secret whether r is permitted, so that [Request].Secret must be looked up
+// first. It looks at the rules for that very path, and is free where no rule
+// asks.
 func (p *Policy) NeedsSecret(r Request) bool {
 	if p == nil || !p.unseen || r.Agent == "" || r.Path == "" {
 		return false

@@ -2,7 +2,8 @@ package policy
 
 // Default is the policy that init writes: agents on this machine may list and
 // use every secret, which without a destination on the secret reaches nothing.
-const Default = `# coatcheck policy: which agent may do what with which secret.
+const Default = "# yaml-language-server: $schema=" + SchemaURL + `
+# coatcheck policy: which agent may do what with which secret.
 #
 # Something is permitted when one allow rule holds entirely and no deny rule
 # matches. Without a rule there is no access. The order of rules is of no matter.

@@ -23,6 +23,7 @@
 //	    paths: ["production/openai/*"]   # required: globs over paths
 //	    allow: [list, use]               # or deny; exactly one of both
 //	                                     # list use reveal set rotate delete token
+//	    when: now.getHours("Europe/Berlin") >= 8   # CEL, see package condition
 //	    limits: {ttl: 15m, uses: 100, rate: 60/m}
 //	    permanent: true                  # of delete: past the trash, for good
 //	    to:
@@ -32,6 +33,23 @@
 //	approvals:
 //	  sensitive: {quorum: 1, expires: 15m}
 //	  critical:  {quorum: 2, delay: 5m, expires: 30m}
+//	tests:                               # for "policy test"; they decide nothing
+//	  - name: in the morning             # required, unique
+//	    agent: claude-1                  # required: one name, or "@stdio"
+//	    path: production/openai/api-key  # required
+//	    ask: use                         # required: a right
+//	    expect: allow                    # required: allow or deny
+//	    stdio: true                      # it asks over stdio; "@stdio" and local do anyway
+//	    door: mcp                        # default mcp
+//	    to: {method: POST, url: "https://api.openai.com/v1/responses"}
+//	    now: 2026-01-31T08:00:00+01:00   # what conditions ask about
+//	    client: cursor/1.2
+//	    ip: 10.1.2.3
+//	    tier: critical                   # default standard; none: no such secret
+//	    tags: {team: pay}
+//	    rule: inference                  # the rule that must decide
+//	    ttl: 15m                         # the limits that must hold
+//	    uses: 100
 //
 // A star in a glob is any run of characters, "/" included; nothing else is
 // special. Hosts are no globs: a name, an address, or *.example.com for every
@@ -58,6 +76,18 @@
 // would notice that this was wrong by views thrashing: more than maxViews
 // combinations in use at once.
 //
+// Conditions. A rule with a "when" is kept out of the sums and tried one by one,
+// about a microsecond each, at the prefix it has. What it asks about the secret
+// is handed in by the caller, who looks it up only when [Policy.NeedsSecret] says
+// so: this package stays without I/O, and a policy without such a condition costs
+// no look. Facts that were not handed in are errors rather than empty: a caller
+// who forgets one gets less, never more. An error is false in an allow rule and
+// true in a deny rule, so that taking a tag away never grants anything by
+// mistake.
+//
+// The file's own tests are not run when it is read again: a failing one would
+// keep the last good policy, perhaps against a correction made in a hurry.
+//
 // Strict YAML. Anchors, aliases, tags, merge keys, directives, second
 // documents, tabs and characters that do not print are errors, and so is what
 // the parser could choke on (depth, thousands of fields). A policy needs none
@@ -69,6 +99,6 @@
 //
 // # What it does not do
 //
-// It counts nothing (rates and uses are the caller's), asks no clock, knows no
-// secret's destinations or tier, and is not asked about the owner.
+// It counts nothing (rates and uses are the caller's), asks no clock, looks at no
+// secret, and is not asked about the owner.
 package policy

@@ -9,3 +9,6 @@ func (p *Policy) Views() (keys, shared int) {
 	defer p.views.mu.RUnlock()
 	return len(p.views.byKey), len(p.views.byRules)
 }
+
+// Grammar returns the fields of each mapping of a policy file.
+func Grammar() map[string][]string { return grammar }

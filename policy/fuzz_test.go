@@ -3,6 +3,7 @@ package policy_test
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
@@ -16,6 +17,14 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(example))
 	f.Add([]byte(policy.Default + policy.RuleFor("ci")))
 	f.Add(mustParse(f, example).Format())
+	f.Add([]byte(tested))
+	for _, c := range conditions {
+		f.Add([]byte(ruleWith("when: '" + c.when + "'")))
+		f.Add([]byte(ruleWith("when: |", "  "+c.when)))
+	}
+	for _, c := range brokenTests {
+		f.Add([]byte(c.src))
+	}
 	for _, c := range broken {
 		if len(c.src) < 2000 {
 			f.Add([]byte(c.src))
@@ -52,9 +61,15 @@ func FuzzParse(f *testing.F) {
 		}
 		for _, r := range p.Rules() {
 			q := policy.Request{Subject: policy.Subject{Agent: r.Agents[0], Stdio: true, Door: r.Doors[0]}, Right: r.Rights[0], Path: vault.Path(r.Paths[0])}
-			if d := p.Decide(q); d.Allowed != again.Decide(q).Allowed || len(q.Path) < 20 && d.Allowed != oracle(p.Rules(), q).Allowed {
+			if d := p.Decide(q); d.Allowed != again.Decide(q).Allowed || len(q.Path) < 20 && !conditional(p) && d.Allowed != oracle(p.Rules(), q).Allowed {
 				t.Fatalf("%+v: %+v", q, d)
 			}
 		}
 	})
+}
+
+// conditional reports whether a rule has a condition, whose meaning in Go is not
+// known here.
+func conditional(p *policy.Policy) bool {
+	return slices.ContainsFunc(p.Rules(), func(r policy.Rule) bool { return r.When != "" })
 }

@@ -57,12 +57,29 @@ func kind(n ast.Node) string {
 	}
 }
 
-// later are fields whose meaning is reserved.
-var later = []string{"tests"}
+// fields returns the fields of one of the mappings of the [grammar], in the order
+// of the file. Unknown, repeated and empty ones fail. what names the mapping in
+// messages.
+func (r *reader) fields(n ast.Node, what string) []field {
+	return r.mapping(n, what, func(at position, name string) {
+		known := grammar[what]
+		if slices.Contains(known, name) {
+			return
+		}
+		hint := didYouMean(name, known)
+		if hint == "" {
+			hint = "known are " + strings.Join(known, ", ")
+		}
+		r.fail(at, hint, "unknown field%s in %s", word(name), what)
+	})
+}
 
-// fields returns the fields of a mapping in the order of the file. Unknown,
-// repeated and empty ones fail. what names the mapping in messages.
-func (r *reader) fields(n ast.Node, what string, known ...string) []field {
+// entries returns the fields of a mapping that may have any names.
+func (r *reader) entries(n ast.Node, what string) []field {
+	return r.mapping(n, what, func(position, string) {})
+}
+
+func (r *reader) mapping(n ast.Node, what string, admit func(at position, name string)) []field {
 	mapping, ok := n.(ast.MapNode)
 	if !ok {
 		r.fail(start(n), "write name: value lines", "%s must have fields, not %s", what, kind(n))
@@ -73,20 +90,11 @@ func (r *reader) fields(n ast.Node, what string, known ...string) []field {
 		key, ok := i.Key().(ast.Node)
 		at := start(key)
 		name, text := key.(*ast.StringNode)
-		switch {
-		case !ok || !text:
+		if !ok || !text {
 			r.fail(at, "", "a field's name must be a word, not %s", kind(key))
 			return nil
-		case slices.Contains(known, name.Value):
-		case slices.Contains(later, name.Value):
-			r.fail(at, "remove it", "field %s is not supported yet", quote(name.Value))
-		default:
-			hint := didYouMean(name.Value, known)
-			if hint == "" {
-				hint = "known are " + strings.Join(known, ", ")
-			}
-			r.fail(at, hint, "unknown field%s in %s", word(name.Value), what)
 		}
+		admit(at, name.Value)
 		for _, f := range fields {
 			if f.name == name.Value {
 				r.fail(at, "keep one of them", "field %s is on line %d already", quote(f.name), f.at.line)

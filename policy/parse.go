@@ -9,6 +9,30 @@ import (
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
 
+// The mappings of a policy file, as messages name them.
+const (
+	aPolicy   = "a policy"
+	aRule     = "a rule"
+	limits    = "limits"
+	toOfRule  = "an entry of to"
+	approvals = "approvals"
+	aTest     = "a test"
+	toOfTest  = "to of a test"
+)
+
+// grammar is the fields of each mapping. The JSON Schema has the same.
+var grammar = map[string][]string{
+	aPolicy:                 {"version", "rules", "approvals", "tests"},
+	aRule:                   {"name", "agents", "doors", "paths", "allow", "deny", "when", "limits", "permanent", "to", "shape", "reason"},
+	limits:                  {"ttl", "uses", "rate"},
+	toOfRule:                {"host", "methods", "paths"},
+	approvals:               {string(vault.Sensitive), string(vault.Critical)},
+	string(vault.Sensitive): {"quorum", "delay", "expires"},
+	string(vault.Critical):  {"quorum", "delay", "expires"},
+	aTest:                   {"name", "agent", "stdio", "door", "client", "ip", "now", "tier", "tags", "path", "ask", "to", "expect", "rule", "ttl", "uses"},
+	toOfTest:                {"method", "url"},
+}
+
 // Parse reads a policy (the format is in the package comment); name stands in
 // messages for the file. Every error is a *[SyntaxError].
 func Parse(name string, src []byte) (*Policy, error) {
@@ -28,7 +52,7 @@ func Parse(name string, src []byte) (*Policy, error) {
 func (r *reader) policy(root ast.Node) *Policy {
 	p := &Policy{}
 	version, rules := false, false
-	for _, f := range r.fields(root, "a policy", "version", "rules", "approvals") {
+	for _, f := range r.fields(root, aPolicy) {
 		switch f.name {
 		case "version":
 			version = true
@@ -40,6 +64,8 @@ func (r *reader) policy(root ast.Node) *Policy {
 			p.rules = r.rules(f)
 		case "approvals":
 			p.approvals = r.approvals(f)
+		case "tests":
+			p.tests = r.tests(f)
 		}
 	}
 	if !version {
@@ -74,7 +100,7 @@ func (r *reader) rules(f field) []*Rule {
 func (r *reader) rule(n ast.Node, lines map[string]int) *Rule {
 	rule := &Rule{Line: start(n).line, Doors: []Door{DoorEgress, DoorMCP}}
 	seen := make(map[string]position, 8)
-	fields := r.fields(n, "a rule", "name", "agents", "doors", "paths", "allow", "deny", "when", "limits", "permanent", "to", "shape", "reason")
+	fields := r.fields(n, aRule)
 	rule.Deny = slices.ContainsFunc(fields, func(f field) bool { return f.name == "deny" })
 	for _, f := range fields {
 		seen[f.name] = f.at
@@ -149,7 +175,7 @@ func (r *reader) complete(rule *Rule, at position, seen map[string]position) {
 
 func (r *reader) limits(f field) Limits {
 	var l Limits
-	for _, f := range r.fields(f.value, "limits", "ttl", "uses", "rate") {
+	for _, f := range r.fields(f.value, limits) {
 		switch f.name {
 		case "ttl":
 			l.TTL = r.duration(f)
@@ -164,9 +190,9 @@ func (r *reader) limits(f field) Limits {
 
 func (r *reader) approvals(f field) map[vault.Tier]Approval {
 	tiers := make(map[vault.Tier]Approval, 2)
-	for _, tier := range r.fields(f.value, "approvals", string(vault.Sensitive), string(vault.Critical)) {
+	for _, tier := range r.fields(f.value, approvals) {
 		var a Approval
-		for _, f := range r.fields(tier.value, tier.name, "quorum", "delay", "expires") {
+		for _, f := range r.fields(tier.value, tier.name) {
 			switch f.name {
 			case "quorum":
 				a.Quorum = r.number(f, 1, maxQuorum)
@@ -205,7 +231,11 @@ func list[T ~string](r *reader, f field, example string, one func(ast.Node) T) [
 }
 
 func oneOf[T ~string](r *reader, n ast.Node, what string, known []T) T {
-	s := r.text(n, "a "+what)
+	article := "a "
+	if strings.ContainsAny(what[:1], "aeiou") {
+		article = "an "
+	}
+	s := r.text(n, article+what)
 	if r.err != nil || slices.Contains(known, T(s)) {
 		return T(s)
 	}

@@ -27,7 +27,7 @@ func (r *reader) to(f field, deny bool) []Narrow {
 
 func (r *reader) narrow(n ast.Node, deny bool) Narrow {
 	var out Narrow
-	for _, f := range r.fields(n, "an entry of to", "host", "methods", "paths") {
+	for _, f := range r.fields(n, toOfRule) {
 		switch f.name {
 		case "host":
 			out.Host = r.host(f, deny)

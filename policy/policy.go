@@ -14,6 +14,7 @@ type Policy struct {
 	rules     []*Rule // in the order of the file
 	ranked    []*Rule // by name; a rule's rank is its index
 	approvals map[vault.Tier]Approval
+	tests     []Test
 	unseen    bool // some condition asks for a tier or tags
 	views     views
 }

@@ -36,8 +36,7 @@ var broken = []struct{ name, src, want string }{
 	{"empty rule", "version: 1\nrules:\n  - {}\n", `p:3:5: a rule has no fields`},
 	{"null rule", "version: 1\nrules:\n  -\n", `p:3:5: a rule must have fields, not nothing; write name: value lines`},
 	{"unknown top field", "version: 1\nrule: []\n", `p:2:1: unknown field "rule" in a policy; did you mean rules?`},
-	{"far unknown top field", "version: 1\nbananas: []\n", `p:2:1: unknown field "bananas" in a policy; known are version, rules, approvals`},
-	{"tests", "version: 1\nrules: []\ntests:\n  - a\n", `p:3:1: field "tests" is not supported yet; remove it`},
+	{"far unknown top field", "version: 1\nbananas: []\n", `p:2:1: unknown field "bananas" in a policy; known are version, rules, approvals, tests`},
 	{"top field twice", "version: 1\nrules: []\nversion: 1\n", `p:3:1: field "version" is on line 1 already; keep one of them`},
 	{"number as field", "version: 1\n12: 1\n", `p:2:1: a field's name must be a word, not a number`},
 	{"list as field", "version: 1\n[a]: 1\n", `p:2:4: found an invalid key for this map`},
@@ -277,22 +276,27 @@ func TestSyntaxErrorsQuoteNoContent(t *testing.T) {
 	}
 }
 
+// good are policies that the parser takes.
+var good = []struct{ name, src string }{
+	{"nothing allowed", "version: 1\nrules: []\n"},
+	{"header", "# c\n---\n# d\nversion: 1\nrules: []"},
+	{"carriage returns", "version: 1\r\nrules: []\r\n"},
+	{"quoted keys", `{"version": 1, "rules": [{"name": "é ✓", "agents": ["@stdio"], "paths": ["*"], "allow": ["use"]}]}`},
+	{"comment after value", ruleWith("shape: \"x-{handle}\" # why")},
+	{"folded reason", ruleWith("reason: >", "  one", "  two")},
+	{"plain reason on two lines", ruleWith("reason: one", "  two")},
+	{"durations", ruleWith("limits: {ttl: 1d2h3m4s, uses: 1000000, rate: 1000000/d}")},
+	{"addresses", ruleWith("to: [{host: 10.0.0.1}, {host: \"::1\"}, {host: localhost}, {host: \"*.corp.internal\"}]")},
+	{"every right", head + "  - {name: a, agents: [a], paths: [a], allow: [list, use, reveal, set, rotate, delete, token], doors: [mcp, rest, egress]}"},
+	{"16 segments", head + "  - {name: a, agents: [a], paths: [\"" + strings.Repeat("p/", 15) + "*\"], deny: [use]}"},
+	{"path of 512 bytes", head + "  - {name: a, agents: [a], paths: [" + strings.Repeat("p", 512) + "], deny: [use]}"},
+	{"approvals", "version: 1\nrules: []\napprovals:\n  sensitive: {quorum: 1, expires: 15m}\n  critical: {quorum: 2, delay: 5m, expires: 30m}\n"},
+	{"conditions", ruleWith("when: >-", "  agent == 'x'")},
+	{"permanent", ruleWith("permanent: false")},
+}
+
 func TestGoodPolicies(t *testing.T) {
-	for _, c := range []struct{ name, src string }{
-		{"nothing allowed", "version: 1\nrules: []\n"},
-		{"header", "# c\n---\n# d\nversion: 1\nrules: []"},
-		{"carriage returns", "version: 1\r\nrules: []\r\n"},
-		{"quoted keys", `{"version": 1, "rules": [{"name": "é ✓", "agents": ["@stdio"], "paths": ["*"], "allow": ["use"]}]}`},
-		{"comment after value", ruleWith("shape: \"x-{handle}\" # why")},
-		{"folded reason", ruleWith("reason: >", "  one", "  two")},
-		{"plain reason on two lines", ruleWith("reason: one", "  two")},
-		{"durations", ruleWith("limits: {ttl: 1d2h3m4s, uses: 1000000, rate: 1000000/d}")},
-		{"addresses", ruleWith("to: [{host: 10.0.0.1}, {host: \"::1\"}, {host: localhost}, {host: \"*.corp.internal\"}]")},
-		{"every right", head + "  - {name: a, agents: [a], paths: [a], allow: [list, use, reveal, set, rotate, delete, token], doors: [mcp, rest, egress]}"},
-		{"16 segments", head + "  - {name: a, agents: [a], paths: [\"" + strings.Repeat("p/", 15) + "*\"], deny: [use]}"},
-		{"path of 512 bytes", head + "  - {name: a, agents: [a], paths: [" + strings.Repeat("p", 512) + "], deny: [use]}"},
-		{"approvals", "version: 1\nrules: []\napprovals:\n  sensitive: {quorum: 1, expires: 15m}\n  critical: {quorum: 2, delay: 5m, expires: 30m}\n"},
-	} {
+	for _, c := range good {
 		t.Run(c.name, func(t *testing.T) {
 			if _, err := policy.Parse("p", []byte(c.src)); err != nil {
 				t.Error(err)

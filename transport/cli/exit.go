@@ -50,7 +50,7 @@ type ExitCode struct {
 func ExitCodes() []ExitCode {
 	return []ExitCode{
 		{exitOK, "success"},
-		{exitFailed, "something failed that has no code of its own; for doctor and demo, a check failed"},
+		{exitFailed, "something failed that has no code of its own; for doctor, demo and policy test, a check failed"},
 		{exitUsage, "the command line or an input is wrong; nothing was changed"},
 		{exitRefused, "refused by the policy or by the desk's own rules"},
 		{exitNotFound, "no such secret, version, agent or handle"},

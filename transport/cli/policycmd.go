@@ -19,7 +19,7 @@ import (
 )
 
 func (a *app) policyCommand() *cobra.Command {
-	return group("policy", "Check the policy and explain its decisions", a.policyCheck(), a.policyExplain())
+	return group("policy", "Check the policy, test it and explain its decisions", a.policyCheck(), a.policyExplain(), a.policySchema(), a.policyTest())
 }
 
 func (a *app) policyCheck() *cobra.Command {
@@ -27,7 +27,8 @@ func (a *app) policyCheck() *cobra.Command {
 		Use: "check [FILE]", Short: "Check the policy for errors and for rules that do nothing", Args: atMostOne("FILE"),
 		Long: "Reads FILE, by default the home's policy.yaml. An error ends with code 8 and its line and\n" +
 			"column. Rules that can never apply, paths that match nothing in the vault and the like are\n" +
-			"warnings; they do not fail the check.",
+			"warnings; they do not fail the check. So is that some of the file's own tests fail: 'coatcheck\n" +
+			"policy test' says which and why.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h, err := a.ready(cmd.Context(), false)
 			if err != nil {
@@ -110,13 +111,14 @@ func warningRows(warnings []policy.Warning) []warningRow {
 // lint checks rules against the secrets there are; while there are none, that a
 // rule matches none says nothing.
 func (d *desk) lint(ctx context.Context, who identity.Principal, rules *policy.Policy) ([]policy.Warning, error) {
+	failing := testWarnings(rules)
 	first, err := d.List(ctx, who, broker.ListRequest{Limit: 1})
 	if err != nil || len(first.Items) == 0 {
-		return rules.Check(nil), err
+		return append(rules.Check(nil), failing...), err
 	}
 	paths, failed := everyPath(ctx, d, who)
 	warnings := rules.Check(paths)
-	return warnings, failed()
+	return append(warnings, failing...), failed()
 }
 
 // everyPath walks the vault page by page; failed tells afterwards whether the
