@@ -155,7 +155,7 @@ func (r *rig) spend(c *client) error {
 	switch {
 	case errors.As(err, &no) && no.code == "busy":
 		return nil
-	case errors.As(err, &no) && no.code == "handle_exhausted":
+	case errors.As(err, &no) && (no.code == "handle_exhausted" || no.code == "handle_unknown" && r.ringIsFull()):
 		out.outcome, err = not, nil
 	case errors.Is(err, errDied):
 		out.outcome, end = unknown, time.Hour.Nanoseconds()
@@ -169,7 +169,15 @@ func (r *rig) spend(c *client) error {
 	return err
 }
 
-// command runs one command of the owner and says how it ended.
+// ringIsFull reports that there have been so many handles that those without
+// uses left were swept away, and those alone: counted ones do not get old here.
+func (r *rig) ringIsFull() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.issued) > handle.MaxLive/2 // more were made than acknowledged
+}
+
+// ownerRuns runs one command of the owner and says how it ended.
 func (r *rig) ownerRuns(stdin string, args ...string) (outcome int) {
 	got, err := r.run(r.t.Context(), stdin, args...)
 	if err != nil {
