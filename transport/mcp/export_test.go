@@ -39,3 +39,14 @@ func Sessions(h http.Handler) int {
 	defer e.sessions.mu.Unlock()
 	return len(e.sessions.byID)
 }
+
+// OpenRequests counts those of all sessions of a handler, streams included.
+func OpenRequests(h http.Handler) (n int) {
+	e, _ := h.(*endpoint)
+	e.sessions.mu.Lock()
+	defer e.sessions.mu.Unlock()
+	for _, s := range e.sessions.byID {
+		n += s.open
+	}
+	return n
+}

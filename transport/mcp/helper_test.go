@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -30,6 +31,8 @@ type desk struct {
 	*mcp.Server
 	log  *safeBuffer
 	held chan struct{} // closed or fed: "hold" goes on
+
+	handler http.Handler // of the door in front, if there is one
 
 	mu      sync.Mutex
 	seen    []identity.Principal

@@ -3,6 +3,7 @@ package mcp_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -23,12 +24,13 @@ func newDoor(t *testing.T, limits httpd.Limits, more ...tools.Tool) (w *web, sto
 	t.Helper()
 	d := newDesk(mcp.Options{}, more...)
 	caller := func(r *http.Request) (identity.Principal, bool) { return httpd.PrincipalFrom(r.Context()) }
+	d.handler = d.HTTPHandler(caller)
 	server, err := httpd.New(httpd.Config{
 		Listen: "127.0.0.1:0", Limits: limits,
 		Authenticate: func(_ context.Context, key string) (identity.Principal, error) {
 			return identity.Principal{Kind: identity.Agent, Name: key}, nil
 		},
-		MCP:   d.HTTPHandler(caller),
+		MCP:   d.handler,
 		SSE:   d.SSEHandler(caller, func(r *http.Request) <-chan struct{} { return httpd.Stopping(r.Context()) }),
 		Ready: func(context.Context) error { return nil },
 	})
@@ -67,16 +69,7 @@ func TestHTTPNeverReads(t *testing.T) {
 		}
 	}))
 	session := w.open("2025-11-25")
-	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimSuffix(strings.TrimPrefix(w.url, "http://"), "/mcp"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	body := toolCall("1", "flood", "{}")
-	if _, err := fmt.Fprintf(conn, "POST /mcp HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer one\r\nContent-Type: application/json\r\nAccept: text/event-stream\r\n%s\r\nContent-Length: %d\r\n\r\n%s",
-		conn.RemoteAddr(), session, len(body), body); err != nil {
-		t.Fatal(err)
-	}
+	w.deaf("POST", toolCall("1", "flood", "{}"), session)
 	if err := <-failed; err == nil {
 		t.Error("no error")
 	}
@@ -85,6 +78,52 @@ func TestHTTPNeverReads(t *testing.T) {
 	}
 	if a := w.do("POST", `{"jsonrpc":"2.0","id":1,"method":"ping"}`, session); a.status != 200 {
 		t.Errorf("the session went with the stream: %+v", a)
+	}
+}
+
+// deaf sends a request and reads nothing of its answer.
+func (w *web) deaf(method, body, session string) {
+	w.t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(w.t.Context(), "tcp", strings.TrimSuffix(strings.TrimPrefix(w.url, "http://"), "/mcp"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = conn.Close() })
+	if _, err := fmt.Fprintf(conn, "%s /mcp HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer one\r\nContent-Type: application/json\r\nAccept: text/event-stream\r\n%s\r\nContent-Length: %d\r\n\r\n%s",
+		method, conn.RemoteAddr(), session, len(body), body); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// TestHTTPNeverReadsSession: the same for the stream of a session. Whoever says
+// more than may wait hears of it, the stream is cut, and the next one has what
+// waited.
+func TestHTTPNeverReadsSession(t *testing.T) {
+	calls := make(chan context.Context, 1)
+	pad := strings.Repeat("p", 64<<10)
+	w, _, _ := newDoor(t, httpd.Limits{WriteTime: 300 * time.Millisecond}, doing("leave", func(ctx context.Context) string {
+		calls <- context.WithoutCancel(ctx)
+		return "left"
+	}))
+	session := w.open("2025-11-25")
+	w.do("POST", toolCall("1", "leave", "{}"), session)
+	call := <-calls
+	w.deaf("GET", "", session)
+	eventually(t, "the stream is open", func() bool { return mcp.OpenRequests(w.handler) == 1 })
+	said := 0
+	eventually(t, "no more is taken", func() bool {
+		err := mcp.Notify(call, "notifications/message", pad)
+		if err == nil {
+			said++
+		}
+		return errors.Is(err, mcp.ErrNotRead)
+	})
+	if said > 1024 {
+		t.Errorf("%d messages of 64 KiB were taken for a client that does not read", said)
+	}
+	eventually(t, "the stream is cut", func() bool { return mcp.OpenRequests(w.handler) == 0 })
+	if got := w.begin("GET", "", session).next(); !strings.Contains(got, pad) {
+		t.Errorf("%.100s", got)
 	}
 }
 
