@@ -22,7 +22,7 @@ type Options struct {
 	Version         string           // of this program; "": "dev"
 	Log             *slog.Logger     // nil: nothing is logged
 	MaxMessageBytes int              // bytes of one message; 4 MiB; refused
-	MaxCalls        int              // calls that run at once on one stdio connection or SSE stream; 64; they wait, up to 256
+	MaxCalls        int              // calls that run at once on one stdio connection or SSE stream, four times as many on all SSE streams of one agent; 64; they wait, up to 256, and 1,024
 	Drain           time.Duration    // for calls of stdio after a shutdown began; 10 s; they are cancelled
 	MaxSessions     int              // Streamable HTTP sessions of one agent; 64; the one unused longest ends
 	SessionIdle     time.Duration    // for a Streamable HTTP session without a request; 30 min; it ends

@@ -40,7 +40,7 @@ func (s *Server) SSEHandler(authenticate func(*http.Request) (identity.Principal
 	if stopping == nil {
 		stopping = func(*http.Request) <-chan struct{} { return nil }
 	}
-	return &sse{Server: s, authenticate: authenticate, stopping: stopping, streams: newStreams()}
+	return &sse{Server: s, authenticate: authenticate, stopping: stopping, streams: newStreams(ownerStreams * s.MaxCalls)}
 }
 
 type sse struct {

@@ -67,10 +67,11 @@ func (e *sse) take(w http.ResponseWriter, s *stream, who identity.Principal, m e
 		reply(w, http.StatusBadRequest, rpcError(nil, envelope.InvalidRequest, noBatches))
 		return
 	}
-	switch e.streams.admit(s, len(text)) {
+	turns, said := e.streams.admit(s, len(text))
+	switch said {
 	case full:
 		w.Header().Set("Retry-After", "1")
-		reply(w, http.StatusTooManyRequests, rpcError(m.ID, envelope.InvalidRequest, "too many messages of this session are not yet answered"))
+		reply(w, http.StatusTooManyRequests, rpcError(m.ID, envelope.InvalidRequest, "too many messages of this session or this agent are not yet answered"))
 		return
 	case noneTaken:
 		reply(w, http.StatusServiceUnavailable, rpcError(m.ID, mcp.REQUEST_INTERRUPTED, "the server is stopping"))
@@ -97,10 +98,12 @@ func (e *sse) take(w http.ResponseWriter, s *stream, who identity.Principal, m e
 	go func() {
 		defer e.streams.done(s, len(text))
 		defer c.contained(ctx, m.ID, one)
-		select {
-		case s.turns <- struct{}{}:
-			defer func() { <-s.turns }()
-		case <-ctx.Done():
+		for _, room := range []chan struct{}{s.turns, turns} {
+			select {
+			case room <- struct{}{}:
+				defer func() { <-room }()
+			case <-ctx.Done():
+			}
 		}
 		work()
 	}()

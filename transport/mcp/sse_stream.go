@@ -12,9 +12,14 @@ import (
 // Limits of what may have come in and is not yet dealt with. Beyond them a
 // message is refused: keeping it, or its POST, would cost memory.
 const (
-	maxStreamTaken = 256      // messages of one stream; those over Options.MaxCalls wait for their turn
-	maxOwnerTaken  = 16 << 20 // bytes of all messages of one principal, unless there is one only
+	maxStreamTaken   = 256      // messages of one stream; those over Options.MaxCalls wait for their turn
+	maxOwnerMessages = 1024     // of all streams of one principal
+	maxOwnerTaken    = 16 << 20 // bytes of all messages of one principal, unless there is one only
 )
+
+// ownerStreams is how many streams of one principal may have as many calls
+// running as [Options.MaxCalls] says: whoever opens more streams gets no more.
+const ownerStreams = 4
 
 // stream is one client of the SSE door: a connection whose messages come in by
 // themselves and whose answers go out as events.
@@ -48,13 +53,21 @@ func (c *connection) contained(ctx context.Context, id []byte, one *call) {
 
 // streams are those that are open.
 type streams struct {
+	running int // calls of one owner at once
+
 	mu    sync.Mutex
 	byID  map[string]*stream
-	bytes map[string]int // taken and not dealt with, by owner; no entry for none
+	taken map[string]*share // by owner; no entry for none
 }
 
-func newStreams() *streams {
-	return &streams{byID: map[string]*stream{}, bytes: map[string]int{}}
+// share is what one principal has taken and not dealt with, of all its streams.
+type share struct {
+	messages, bytes int
+	turns           chan struct{} // one for each call that runs
+}
+
+func newStreams(running int) *streams {
+	return &streams{running: running, byID: map[string]*stream{}, taken: map[string]*share{}}
 }
 
 func (t *streams) add(s *stream) {
@@ -84,29 +97,36 @@ const (
 	ended               // the stream is gone
 )
 
-// admit counts one more message of size bytes. Each admitted wants a done.
-func (t *streams) admit(s *stream, size int) admission {
+// admit counts one more message of size bytes. Each admitted wants a done, and
+// has the turns of its owner.
+func (t *streams) admit(s *stream, size int) (turns chan struct{}, said admission) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	held := t.bytes[s.owner]
+	held := t.taken[s.owner]
 	switch {
 	case t.byID[s.id] != s:
-		return ended
+		return nil, ended
 	case s.closed:
-		return noneTaken
-	case s.taken >= maxStreamTaken, held > 0 && held+size > maxOwnerTaken:
-		return full
+		return nil, noneTaken
+	case s.taken >= maxStreamTaken, held != nil && (held.messages >= maxOwnerMessages || held.bytes+size > maxOwnerTaken):
+		return nil, full
+	case held == nil:
+		held = &share{turns: make(chan struct{}, t.running)}
+		t.taken[s.owner] = held
 	}
 	s.taken++
-	t.bytes[s.owner] = held + size
-	return admitted
+	held.messages++
+	held.bytes += size
+	return held.turns, admitted
 }
 
 func (t *streams) done(s *stream, size int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.bytes[s.owner] -= size; t.bytes[s.owner] == 0 {
-		delete(t.bytes, s.owner)
+	held := t.taken[s.owner]
+	held.bytes -= size
+	if held.messages--; held.messages == 0 {
+		delete(t.taken, s.owner)
 	}
 	if s.taken--; s.closed && s.taken == 0 {
 		close(s.quiet)

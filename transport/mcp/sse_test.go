@@ -324,6 +324,33 @@ func TestSSEBound(t *testing.T) {
 	}
 }
 
+// TestSSEBoundOfAgent: whoever opens more streams gets no more calls for it, and
+// leaves no more waiting; other agents are not held up.
+func TestSSEBoundOfAgent(t *testing.T) {
+	d := newSSE(t, mcp.Options{MaxCalls: 4})
+	taken := 0
+	for range 8 {
+		e := d.open()
+		for i := range 200 {
+			a := d.do("POST", e.to, toolCall(fmt.Sprint(i), "hold", `{}`))
+			if taken < 1024 && a.status != 202 || taken == 1024 && (a.status != 429 || a.header.Get("Retry-After") == "") {
+				t.Fatalf("after %d messages: %+v", taken, a)
+			}
+			if a.status == 429 {
+				break
+			}
+			taken++
+		}
+	}
+	eventually(t, "four streams' calls run", func() bool { running, _, _ := d.count(); return running == 16 })
+	other := d.open("Authorization: Bearer two")
+	other.post(toolCall("1", "echo", "{}"))
+	other.read()
+	if _, most, _ := d.count(); most != 16 { // those of the other are not counted
+		t.Errorf("%d ran at once", most)
+	}
+}
+
 // TestSSEMatrix: agents with several streams each, equal ids: every answer
 // comes on its own stream.
 func TestSSEMatrix(t *testing.T) {
