@@ -20,7 +20,7 @@ import (
 // or nothing: it writes beside it, syncs, renames and syncs the folder. A kill
 // may leave the file beside it, which nothing reads.
 func WriteFile(path string, data []byte) error {
-	next, err := beside(path, data)
+	next, err := beside(path, data, nil)
 	if err != nil {
 		return err
 	}
@@ -31,11 +31,18 @@ func WriteFile(path string, data []byte) error {
 }
 
 // beside writes data to a new file of mode 0600 in the folder of path, named
-// ".NAME-" and a random number, and syncs it.
-func beside(path string, data []byte) (string, error) {
+// ".NAME-" and a random number, and syncs it. dress, if any, gives it its mode
+// and owner: by the open file, since whoever may write to the folder can put a
+// link in place of the name.
+func beside(path string, data []byte, dress func(*os.File) error) (string, error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
 	if err != nil {
 		return "", err
+	}
+	if dress != nil {
+		if err := dress(f); err != nil {
+			return "", errors.Join(err, f.Close(), os.Remove(f.Name()))
+		}
 	}
 	if err := fill(f, data); err != nil {
 		return "", errors.Join(err, os.Remove(f.Name()))
@@ -73,7 +80,7 @@ func checkKind(path string, info os.FileInfo, dir bool) error {
 // part of it. A rename was rejected there, since it would replace the file that
 // another caller has just made and already uses.
 func CreateFile(path string, data []byte) error {
-	next, err := beside(path, data)
+	next, err := beside(path, data, nil)
 	if err != nil {
 		return err
 	}

@@ -44,11 +44,9 @@ func NewSwap(path string, before, after []byte) (*Swap, error) {
 	if err := s.unchanged(); err != nil {
 		return nil, err
 	}
-	if s.next, err = beside(target, after); err != nil {
+	s.next, err = beside(target, after, func(f *os.File) error { return like(f, info) })
+	if err != nil {
 		return nil, err
-	}
-	if err := like(s.next, info); err != nil {
-		return nil, errors.Join(err, s.Discard())
 	}
 	return s, nil
 }

@@ -108,3 +108,41 @@ func TestSwapLeavesNothingBehind(t *testing.T) {
 	}
 	only(t, dir, ".env")
 }
+
+// TestSwapChangesNothingElse: whoever may write to the folder puts a link to
+// somebody else's file in place of the new one, as soon as its name shows. The
+// mode that the old file had, and its owner, must not go there.
+func TestSwapChangesNothingElse(t *testing.T) {
+	dir, victim := t.TempDir(), filepath.Join(t.TempDir(), "victim")
+	file := filepath.Join(dir, ".env")
+	if err := errors.Join(os.WriteFile(victim, nil, 0o600), os.WriteFile(file, []byte("old"), 0o600), os.Chmod(file, 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			found, _ := filepath.Glob(filepath.Join(dir, "..env-*"))
+			for _, name := range found {
+				if os.Remove(name) == nil {
+					_ = os.Symlink(victim, name)
+				}
+			}
+		}
+	}()
+	for range 50 {
+		if s, err := private.NewSwap(file, []byte("old"), []byte("new")); err == nil {
+			_ = s.Discard() // the other may have been there first
+		}
+	}
+	close(stop)
+	<-stopped
+	if info, err := os.Stat(victim); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the other file has mode %v, %v", info.Mode(), err)
+	}
+}
