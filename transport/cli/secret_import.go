@@ -39,7 +39,8 @@ it does so with --write-references only. Nothing of the values stays behind.
 The file is read strictly; what shells and libraries read differently is refused
 with its line: lines are NAME=VALUE, export may stand before and # COMMENT after
 a blank behind; 'single quotes' are literal, "double quotes" know \n \r \t \\ \"
-and \$, and both may go over lines; ${…}, $(…) and a \ at a line's end are refused.
+\$ and an escaped backtick, and both may go over lines; ${…}, $(…) and a \ at a
+line's end are refused.
 
 A value that looks like a key of a provider that coatcheck knows gets its type;
 where it may go you say afterwards, or here with --to-known.`,

@@ -23,7 +23,7 @@
 //	text      to the end of the line, without blanks at its ends. It ends before
 //	          a # that follows a blank. No \ at its end, no ${, $( or `.
 //	'text'    literally, over several lines if need be
-//	"text"    the same, with the escapes \n \r \t \\ \" \$ and no others, and
+//	"text"    the same, with the escapes \n \r \t \\ \" \$ \` and no others, and
 //	          without ${ and $( that are not escaped
 //	          (nothing at all: an empty value)
 //
@@ -35,7 +35,9 @@
 // Choice: what shells and libraries read differently is refused where a wrong
 // guess would store a wrong secret: expansion, line continuation, unknown
 // escapes. A # without a blank before it belongs to the value, as in shells;
-// the Node library drops it, and a password would lose its end.
+// the Node library drops it, and a password would lose its end. What is written
+// has nothing that a shell would run: a value may be anybody's, and people source
+// such files.
 //
 // Not here: where values go (package broker), files (package cli).
 package dotenv

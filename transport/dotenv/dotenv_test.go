@@ -49,6 +49,7 @@ func TestParse(t *testing.T) {
 		"single quotes":         {`A='b "c" \n $d ${e} $(f) ' `, []string{`A=b "c" \n $d ${e} $(f) `}},
 		"double quotes":         {`A=" b\n\r\t\\\"\$c $d 'e' "`, []string{"A= b\n\r\t\\\"$c $d 'e' "}},
 		"escaped expansion":     {`A="\${b} \$(c)"`, []string{"A=${b} $(c)"}},
+		"escaped backticks":     {"A=\"\\`b\\`\"", []string{"A=`b`"}},
 		"quotes inside":         {`A=it's "fine"`, []string{`A=it's "fine"`}},
 		"dollar":                {"A=pa$word$", []string{"A=pa$word$"}},
 		"backslash":             {`A=C:\x\y`, []string{`A=C:\x\y`}},
@@ -156,7 +157,7 @@ func TestReplaceTouchesValuesOnly(t *testing.T) {
 func TestAppend(t *testing.T) {
 	for value, want := range map[string]string{
 		"x": "A=x\n", "a/b.c:d@e%+,=^-f": "A=a/b.c:d@e%+,=^-f\n", "a b": "A='a b'\n", "#": "A='#'\n", `say "hi"`: "A='say \"hi\"'\n",
-		"it's": `A="it's"` + "\n", "a\nb": `A="a\nb"` + "\n", "$'`\\\"\t\r": "A=\"\\$'`\\\\\\\"\\t\\r\"\n", "${x}": "A='${x}'\n", "é": "A='é'\n",
+		"it's": `A="it's"` + "\n", "a\nb": `A="a\nb"` + "\n", "$'`\\\"\t\r": "A=\"\\$'\\`\\\\\\\"\\t\\r\"\n", "${x}": "A='${x}'\n", "it's `id` $(id)": "A=\"it's \\`id\\` \\$(id)\"\n", "é": "A='é'\n",
 	} {
 		if got, err := dotenv.Append([]byte("# c\n"), "A", []byte(value)); err != nil || string(got) != "# c\n"+want {
 			t.Errorf("%q: %q, %v", value, got, err)

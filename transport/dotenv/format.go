@@ -64,8 +64,8 @@ func quote(b, value []byte) []byte {
 	}
 	b = append(b, '"')
 	for _, c := range value {
-		if i := strings.IndexByte("\n\r\t\\\"$", c); i >= 0 {
-			b = append(b, '\\', `nrt\"$`[i])
+		if i := strings.IndexByte("\n\r\t\\\"$`", c); i >= 0 {
+			b = append(b, '\\', "nrt\\\"$`"[i])
 		} else {
 			b = append(b, c)
 		}

@@ -279,11 +279,11 @@ func (p *parser) quoted(quote byte) ([]byte, error) {
 			if p.at == len(p.text) {
 				return nil, &SyntaxError{opened, "the quote is not closed"}
 			}
-			i := strings.IndexByte(`nrt\"$`, p.text[p.at])
+			i := strings.IndexByte("nrt\\\"$`", p.text[p.at])
 			if i < 0 {
-				return nil, p.fail(`after \ in double quotes stands one of n r t \ " $: use single quotes for a plain \`)
+				return nil, p.fail(`after \ in double quotes stands one of n r t \ " $ and the backtick: use single quotes for a plain \`)
 			}
-			c = "\n\r\t\\\"$"[i]
+			c = "\n\r\t\\\"$`"[i]
 		}
 		value = append(value, c)
 	}
