@@ -24,8 +24,8 @@ type Swap struct {
 
 // NewSwap makes after ready to take the place of before, which the file at path
 // holds. The new file has the mode and the owner of the old one. Of the
-// old content nothing is kept anywhere. Errors: [ErrChanged], [fs.ErrPermission]
-// for a file that its owner may not write.
+// old content nothing is kept anywhere: a file with hard links is refused. Errors:
+// [ErrChanged], [fs.ErrPermission] for a file that its owner may not write.
 func NewSwap(path string, before, after []byte) (*Swap, error) {
 	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -39,6 +39,8 @@ func NewSwap(path string, before, after []byte) (*Swap, error) {
 		return nil, fmt.Errorf("%s is not a regular file", target)
 	case info.Mode().Perm()&0o200 == 0:
 		return nil, &fs.PathError{Op: "rewrite", Path: target, Err: fs.ErrPermission}
+	case names(info) > 1:
+		return nil, fmt.Errorf("%s has another name (a hard link), which would keep what it holds", target)
 	}
 	s := &Swap{path: target, before: before}
 	if err := s.unchanged(); err != nil {

@@ -24,3 +24,11 @@ func like(f *os.File, info fs.FileInfo) error {
 	}
 	return errors.Join(owner, f.Chmod(info.Mode().Perm()))
 }
+
+// names is how many names a file has.
+func names(info fs.FileInfo) uint64 {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(stat.Nlink) //nolint:unconvert // 16 bits on macOS
+	}
+	return 1
+}

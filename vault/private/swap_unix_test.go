@@ -107,6 +107,14 @@ func TestSwapLeavesNothingBehind(t *testing.T) {
 		t.Errorf("no file: %v", err)
 	}
 	only(t, dir, ".env")
+	write("edited", 0o600)
+	if err := os.Link(file, filepath.Join(dir, "also")); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := private.NewSwap(file, []byte("edited"), []byte("new")); err == nil {
+		t.Error("a file was taken that keeps its content under another name", s.Discard())
+	}
+	only(t, dir, ".env", "also")
 }
 
 // TestSwapChangesNothingElse: whoever may write to the folder puts a link to
