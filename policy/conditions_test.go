@@ -89,8 +89,13 @@ func drawFacts(t *rapid.T, q *policy.Request) {
 
 // secrets are what may be known of a secret.
 var secrets = []*policy.Secret{
-	nil, {}, {Tier: vault.Standard}, {Tier: vault.Critical}, {Tier: vault.Sensitive, Tags: map[string]string{"team": "pay"}},
-	{Tier: vault.Critical, Tags: map[string]string{"team": "web"}}, {Tier: vault.Standard, Tags: map[string]string{"team": "pay"}},
+	nil,
+	{},
+	{Tier: vault.Standard},
+	{Tier: vault.Critical},
+	{Tier: vault.Sensitive, Tags: map[string]string{"team": "pay"}},
+	{Tier: vault.Critical, Tags: map[string]string{"team": "web"}},
+	{Tier: vault.Standard, Tags: map[string]string{"team": "pay"}},
 }
 
 // meets is the meaning of a rule's condition: without a value it is false in an

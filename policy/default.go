@@ -27,6 +27,7 @@ rules:
   #   doors: [mcp, egress]                  # mcp rest egress; this is the default
   #   paths: ["production/openai/*"]
   #   allow: [list, use]
+  #   when: now.getHours("Europe/Berlin") >= 8  # a condition in CEL: now agent door path tier tags client ip
   #   limits: {ttl: 15m, uses: 100, rate: 60/m}
   #   to:                                   # narrows the secret's own destinations
   #     - {host: api.openai.com, methods: [POST], paths: ["/v1/*"]}

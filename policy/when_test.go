@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -217,5 +218,24 @@ func TestWhenIsPartOfTheRule(t *testing.T) {
 	}
 	if a.Hash() != c.Hash() || a.Hash() != d.Hash() || a.Rules()[0].When != `agent == "x"` {
 		t.Errorf("the same condition, and another hash:\n%s\n%s\n%s", a.Format(), c.Format(), d.Format())
+	}
+}
+
+func TestManyConditions(t *testing.T) {
+	rules := func(n int) string {
+		var b strings.Builder
+		b.WriteString(head)
+		for i := range n {
+			fmt.Fprintf(&b, "  - {name: r%d, agents: [a], paths: [p], allow: [use], when: 'size(agent) == %d'}\n", i, i)
+			fmt.Fprintf(&b, "  - {name: s%d, agents: [a], paths: [p], deny: [use], when: 'size(agent) == %d'}\n", i, i)
+		}
+		return b.String()
+	}
+	if _, err := policy.Parse("p", []byte(rules(1000))); err != nil {
+		t.Error(err)
+	}
+	want := "p:2003:65: the policy has more than 1000 different conditions; compare variables, as in tags.team == agent"
+	if _, err := policy.Parse("p", []byte(rules(1001))); err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }

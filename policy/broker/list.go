@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
@@ -147,10 +148,8 @@ func (l *listing) more(ctx context.Context, prefixes []string, after string) (bo
 			if err != nil {
 				return false, err
 			}
-			for _, m := range got.Items {
-				if l.judge.showsThis(m) {
-					return true, nil
-				}
+			if slices.ContainsFunc(got.Items, l.judge.showsThis) {
+				return true, nil
 			}
 			if after = got.Next; after == "" {
 				break

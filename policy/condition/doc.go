@@ -40,7 +40,8 @@
 // loops: no macros but has, so an expression takes time linear in its length and
 // its data. Its worst cost is estimated when it is compiled, and counted when it
 // is evaluated; more than [MaxCost] is an error either way. Patterns, time zones
-// and networks are literals, so that nobody who asks can choose one.
+// and networks are literals, so that nobody who asks can choose one. A compiler
+// takes [MaxExpressions].
 //
 // # Choices
 //

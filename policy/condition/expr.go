@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	// ErrUndecided: the expression has no value for these facts: a tag that is
+	// ErrUndecided says that the expression has no value for these facts: a tag that is
 	// not there, a fact that is not known, a number out of range.
 	ErrUndecided = errors.New("the condition has no value here")
 

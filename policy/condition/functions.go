@@ -111,7 +111,7 @@ func (n network) contains(address string) ref.Val {
 	if err != nil {
 		return types.NewErr("not an address")
 	}
-	return types.Bool(n.Prefix.Contains(addr.Unmap().WithZone("")))
+	return types.Bool(n.Contains(addr.Unmap().WithZone("")))
 }
 
 // ConvertToNative is not supported: a network stays inside an expression.

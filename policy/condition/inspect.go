@@ -54,7 +54,7 @@ func (l *inspection) visit(e ast.Expr) {
 	case ast.CallKind:
 		l.call(e)
 	case ast.LiteralKind:
-	default: // messages and loops
+	case ast.StructKind, ast.ComprehensionKind, ast.UnspecifiedExprKind:
 		l.fail(e, "a condition builds no messages and has no loops", "")
 	}
 }
@@ -73,7 +73,7 @@ func (l *inspection) call(e ast.Expr) {
 		l.compared(args[0], args[1])
 		l.compared(args[1], args[0])
 	case name == "matches":
-		l.literal(args[1], "a pattern", func(s string) (string, string) {
+		l.literal(args[1], "a pattern", func(string) (string, string) {
 			return "the pattern is not RE2, or too large", `write it like path.matches("^production/[a-z]+$")`
 		}, l.pattern)
 	case name == "cidr":

@@ -88,14 +88,14 @@ func testWarnings(rules *policy.Policy) []policy.Warning {
 
 func (a *app) writeFailures(file string, tests int, failed []policy.TestResult) error {
 	for _, r := range failed {
-		text := fmt.Sprintf("%s:%d: %s: %s\n", file, r.Line, r.Name, strings.Join(r.Wrong, "; "))
+		lines := []string{fmt.Sprintf("%s:%d: %s: %s", file, r.Line, r.Name, strings.Join(r.Wrong, "; "))}
 		if r.Explanation.Sentence != "" {
-			text += "  " + r.Explanation.Sentence + "\n"
+			lines = append(lines, "  "+r.Explanation.Sentence)
 		}
 		for _, c := range r.Explanation.Considered {
-			text += "  rule " + c.Rule + ": " + c.Why + "\n"
+			lines = append(lines, "  rule "+c.Rule+": "+c.Why)
 		}
-		if _, err := fmt.Fprint(a.Out, text); err != nil {
+		if _, err := fmt.Fprintln(a.Out, strings.Join(lines, "\n")); err != nil {
 			return fmt.Errorf("write: %w", err)
 		}
 	}
