@@ -49,18 +49,27 @@ func TestOfficialClient(t *testing.T) {
 	for _, road := range roads {
 		t.Run(road.name, func(t *testing.T) {
 			t.Parallel()
-			officialClient(t, newDesk(t), road.path)
+			desk := newDesk(t)
+			server := []string{desk.binary, "mcp"}
+			if road.path != "" {
+				at := desk.serve(t)
+				desk.key, server = at.key, []string{at.url + road.path}
+			}
+			officialClient(t, desk, server...)
 		})
 	}
+	t.Run("bridge", func(t *testing.T) {
+		t.Parallel()
+		desk := newDesk(t)
+		key, server := desk.bridge(t)
+		desk.key = key
+		officialClient(t, desk, server...)
+	})
 }
 
-func officialClient(t *testing.T, desk *desk, path string) {
+// officialClient has the client start a program, or connect to a URL.
+func officialClient(t *testing.T, desk *desk, server ...string) {
 	t.Helper()
-	server := []string{desk.binary, "mcp"}
-	if path != "" {
-		at := desk.serve(t)
-		desk.key, server = at.key, []string{at.url + path}
-	}
 	stdout, stderr := desk.node(t, append([]string{"story.mjs", desk.echo.URL + "/v1/ask"}, server...)...)
 
 	var story struct {
@@ -105,6 +114,8 @@ func TestInspector(t *testing.T) {
 	for _, c := range []struct{ era, road, path string }{
 		{"legacy", "stdio", ""},
 		{"modern", "stdio", ""},
+		{"legacy", "bridge", ""},
+		{"modern", "bridge", ""},
 		{"legacy", "sse", "/sse"},
 		{"legacy", "streamable-http", "/mcp"},
 		{"modern", "streamable-http", "/mcp"},
@@ -113,6 +124,10 @@ func TestInspector(t *testing.T) {
 			t.Parallel()
 			desk := newDesk(t)
 			server := map[string]any{"command": desk.binary, "args": []string{"mcp"}, "env": map[string]string{"COATCHECK_HOME": desk.home}}
+			if c.road == "bridge" {
+				key, command := desk.bridge(t)
+				server = map[string]any{"command": command[0], "args": command[1:], "env": map[string]string{"COATCHECK_AGENT_KEY": key}}
+			}
 			if c.path != "" {
 				at := desk.serve(t)
 				server = map[string]any{"type": c.road, "url": at.url + c.path, "headers": map[string]string{"Authorization": "Bearer " + at.key}}

@@ -15,6 +15,17 @@ import (
 // remote is a desk that is served, and the key of an agent that it knows.
 type remote struct{ url, key string }
 
+// bridge serves the desk on a unix socket too, and returns an agent's key and the
+// program that takes a client there.
+func (d *desk) bridge(t *testing.T) (key string, command []string) {
+	t.Helper()
+	socket := filepath.Join(d.dir, "run", "desk.sock")
+	if err := os.WriteFile(filepath.Join(d.home, "config.yaml"), []byte("socket: "+socket+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return d.serve(t).key, []string{d.binary, "mcp", "--server", "unix://" + socket}
+}
+
 var servedAt = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
 
 // serve starts the desk's server with an agent that may use everything, and
