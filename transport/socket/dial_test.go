@@ -67,7 +67,7 @@ func TestWay(t *testing.T) {
 				return path, errors.Join(os.Lchown(path, thirdUID, thirdUID), os.Lchown(filepath.Dir(path), thirdUID, thirdUID))
 			}, socket.ErrImpostor},
 			row{"made by another user in a sticky folder", func(dir, path string) (string, error) {
-				return path, errors.Join(os.Chmod(dir, 0o777|os.ModeSticky), os.Lchown(filepath.Dir(path), thirdUID, thirdUID))
+				return path, errors.Join(os.Chmod(dir, 0o777|os.ModeSticky), os.Lchown(path, thirdUID, thirdUID), os.Lchown(filepath.Dir(path), thirdUID, thirdUID))
 			}, vault.ErrLoosePermissions},
 		)
 	}

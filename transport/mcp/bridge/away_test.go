@@ -296,7 +296,10 @@ func TestRestart(t *testing.T) {
 // TestForgetful: a desk that forgets every session at once is not asked for ever,
 // and one that agrees on another revision is not gone on with.
 func TestForgetful(t *testing.T) {
-	for name, version := range map[string]string{"forgets": "2025-11-25", "changes": "2025-06-18"} {
+	for name, test := range map[string]struct{ version, says string }{
+		"forgets": {"2025-11-25", "The desk has forgotten this session."},
+		"changes": {"2025-06-18", "does not agree on the session as before."},
+	} {
 		t.Run(name, func(t *testing.T) {
 			var opened atomic.Int32
 			f := &fake{call: status(404, "")}
@@ -305,7 +308,7 @@ func TestForgetful(t *testing.T) {
 				if raw.Header.Get("Mcp-Session-Id") == "" && raw.Method == http.MethodPost && opened.Add(1) > 1 {
 					w.Header().Set("Content-Type", "application/json")
 					w.Header().Set("Mcp-Session-Id", "next")
-					_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":"hello","result":{"protocolVersion":%q}}`, version)
+					_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":"hello","result":{"protocolVersion":%q}}`, test.version)
 					return
 				}
 				f.ServeHTTP(w, raw)
@@ -313,7 +316,7 @@ func TestForgetful(t *testing.T) {
 			c := start(t, "unix://"+path, nil)
 			c.open()
 			c.send(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}`)
-			if l := c.next(); l.code() != "SESSION_LOST" {
+			if l := c.next(); l.code() != "SESSION_LOST" || !strings.Contains(l.Error.Message, test.says) {
 				t.Errorf("got %s", l.text)
 			}
 			if n := opened.Load(); n > 4 {

@@ -22,7 +22,15 @@ import (
 	"github.com/coatcheck-dev/coatcheck/transport/socket"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain names a proxy in the environment, where there is nobody.
+func TestMain(m *testing.M) {
+	for _, name := range []string{"HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"} {
+		if err := os.Setenv(name, "http://127.0.0.1:1"); err != nil {
+			panic(err)
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const key = "ass_live_bridge"
 
