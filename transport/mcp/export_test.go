@@ -3,7 +3,10 @@ package mcp
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
+
+	"github.com/coatcheck-dev/coatcheck/transport/mcp/lines"
 )
 
 // What was not sent, and why.
@@ -49,4 +52,13 @@ func OpenRequests(h http.Handler) (n int) {
 		n += s.open
 	}
 	return n
+}
+
+// PanicInCall has a call of a stream panic with text, beside its tool.
+func (s *Server) PanicInCall(ctx context.Context, out io.Writer, text string) {
+	c := connection{Server: s, out: lines.NewWriter(out), calls: newInflight()}
+	id := []byte("7")
+	ctx, one, _ := c.calls.start(ctx, id)
+	defer c.contained(ctx, id, one)
+	panic(text)
 }

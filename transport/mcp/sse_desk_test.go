@@ -138,7 +138,7 @@ func TestSSEIdleMemory(t *testing.T) {
 	}
 	each := (int64(inUse()) - int64(before)) / int64(clients)
 	t.Logf("%d idle clients: %d bytes each, %d goroutines", clients, each, runtime.NumGoroutine())
-	if most := int64(32 << 10); each > most*raceCosts {
+	if most := int64(36 << 10); each > most*raceCosts { // 32 KiB, and some for what a runtime may change
 		t.Errorf("%d bytes for each idle client, at most %d", each, most*raceCosts)
 	}
 }

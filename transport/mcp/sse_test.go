@@ -1,6 +1,7 @@
 package mcp_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -369,4 +370,61 @@ func TestSSEMatrix(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// TestSSEBytes: what has come in from one agent and waits is bounded over all of
+// its streams; another agent's is its own.
+func TestSSEBytes(t *testing.T) {
+	d := newSSE(t, mcp.Options{})
+	mine, other := [2]*events{d.open(), d.open()}, d.open("Authorization: Bearer two")
+	big, taken := `"`+strings.Repeat("x", 1<<20)+`"`, 0
+	for i := range 64 {
+		a := d.do("POST", mine[i%2].to, toolCall(fmt.Sprint(i), "hold", big))
+		if a.status == 429 {
+			break
+		}
+		taken++
+	}
+	if taken != 15 { // of a MiB and some bytes each
+		t.Errorf("%d MiB were taken", taken)
+	}
+	other.post(toolCall("1", "echo", "{}"))
+	other.read()
+	close(d.held)
+	for i := range taken {
+		mine[i%2].read()
+	}
+	mine[0].post(toolCall("1", "echo", "{}"))
+	mine[0].read()
+}
+
+// deaf is an answer that cannot be written.
+type deaf struct{ http.ResponseWriter }
+
+func (deaf) Write([]byte) (int, error) { return 0, errors.New(canary) }
+
+// TestSSEBroken: a stream that cannot be written ends, whether or not the server
+// in front notices.
+func TestSSEBroken(t *testing.T) {
+	d := newDesk(mcp.Options{})
+	d.SSEHandler(byKey, nil).ServeHTTP(deaf{httptest.NewRecorder()}, func() *http.Request {
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "/sse", nil)
+		r.Header.Set("Authorization", "Bearer one")
+		return r
+	}())
+	if log := d.log.String(); !strings.Contains(log, "answer not sent") || strings.Contains(log, canary) {
+		t.Errorf("log:\n%s", log)
+	}
+}
+
+// TestSSECallPanics: a panic beside a tool is answered without its text, and does
+// not take the process with it.
+func TestSSECallPanics(t *testing.T) {
+	d := newDesk(mcp.Options{})
+	var out safeBuffer
+	d.PanicInCall(t.Context(), &out, canary)
+	_, after, _ := strings.Cut(out.String(), `{"jsonrpc":"2.0","id":7,"error":{"code":-32603,"message":"internal error, reference ref_`)
+	if len(after) < 10 || !strings.Contains(d.log.String(), "ref_"+after[:10]) || strings.Contains(out.String()+d.log.String(), canary) {
+		t.Errorf("%s\n%s", out.String(), d.log)
+	}
 }
