@@ -76,8 +76,10 @@ func TestMediaType(t *testing.T) {
 		"twice": "Content-Type: application/json\r\nContent-Type: text/plain",
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, method := range []string{"POST", "PUT", "DELETE", "GET"} {
-				want(t, d.raw(t, request(method, "/mcp", "{}", field)), 415, "UNSUPPORTED_MEDIA_TYPE")
+			for _, route := range []string{"/mcp", "/sse", "/messages"} {
+				for _, method := range []string{"POST", "PUT", "DELETE", "GET"} {
+					want(t, d.raw(t, request(method, route, "{}", field)), 415, "UNSUPPORTED_MEDIA_TYPE")
+				}
 			}
 		})
 	}
