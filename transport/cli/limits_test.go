@@ -13,6 +13,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/transport/cli"
 	"github.com/coatcheck-dev/coatcheck/transport/httpd"
 	"github.com/coatcheck-dev/coatcheck/transport/mcp"
+	"github.com/coatcheck-dev/coatcheck/transport/mcp/bridge"
 )
 
 // settable are the limits that config.yaml has a field for.
@@ -29,7 +30,7 @@ func limitTable(t *testing.T) string {
 	for _, from := range []struct {
 		file     string
 		defaults any
-	}{{"../httpd/config.go", httpd.DefaultLimits()}, {"../mcp/server.go", mcp.NewServer(nil, nil).Options}} {
+	}{{"../httpd/config.go", httpd.DefaultLimits()}, {"../mcp/server.go", mcp.NewServer(nil, nil).Options}, {"../mcp/bridge/bridge.go", bridge.New(nil, nil).Options}} {
 		values := reflect.ValueOf(from.defaults)
 		for _, field := range fieldsOf(t, from.file, values.Type().Name()) {
 			parts := strings.Split(field.comment, "; ")

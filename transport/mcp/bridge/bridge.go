@@ -15,14 +15,15 @@ import (
 	"github.com/coatcheck-dev/coatcheck/transport/mcp/lines"
 )
 
-// Options of a [Bridge]. The zero Options work.
+// Options of a [Bridge]. A zero field means the default beside it; a negative
+// Patience means none.
 type Options struct {
 	Log             *slog.Logger  // nil: nothing is logged
-	MaxMessageBytes int           // one message of the client; 0: 4 MiB, as the desk
-	MaxAnswerBytes  int           // one message of the desk; 0: 16 MiB
-	MaxCalls        int           // calls at the desk at once; 0: 48, of the 64 that it gives one agent
-	Drain           time.Duration // how long calls may go on after a shutdown began; 0: 10 s
-	Patience        time.Duration // how long a desk that is away or busy is waited for; 0: 3 s; negative: not at all
+	MaxMessageBytes int           // bytes of one message to the bridge (`mcp --server`); 4 MiB; refused
+	MaxAnswerBytes  int           // bytes of one message that the bridge is sent by the desk; 16 MiB; refused
+	MaxCalls        int           // calls of one bridge that run at once; 48; they wait, up to 256
+	Drain           time.Duration // for calls of a bridge after a shutdown began; 10 s; they are cancelled
+	Patience        time.Duration // for a desk that is away or busy to take a bridge's message; 3 s; an error says what to do
 }
 
 func (o *Options) withDefaults() Options {
