@@ -62,3 +62,17 @@ func (s *Server) PanicInCall(ctx context.Context, out io.Writer, text string) {
 	defer c.contained(ctx, id, one)
 	panic(text)
 }
+
+// WokenAfterCut says something while a stream that was cut has not ended yet, and
+// reports whether the stream that took over hears of it.
+func WokenAfterCut() bool {
+	o := newOutbox()
+	o.attach(func() {})
+	if o.put([]byte("{}")) != nil {
+		return false
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	o.serve(ctx, nil)
+	return len(o.more) == 1
+}

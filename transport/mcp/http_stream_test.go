@@ -411,3 +411,12 @@ func TestHTTPBusySession(t *testing.T) {
 	stream.close()
 	eventually(t, "the session counts as idle", func() bool { pass(); return w.do("POST", ping, listening).status == 404 })
 }
+
+// TestHTTPTakenOver: a stream that another took over from takes nothing with it.
+func TestHTTPTakenOver(t *testing.T) {
+	for range 64 { // it depends on which of two signs is seen first
+		if !mcp.WokenAfterCut() {
+			t.Fatal("what was said would wait for the next message")
+		}
+	}
+}

@@ -109,6 +109,7 @@ func (o *outbox) close() {
 // serve sends what waits and what comes on an open stream, until ctx ends or the
 // client is gone.
 func (o *outbox) serve(ctx context.Context, out *response) {
+	defer o.wake() // a stream that was cut may have had what was to wake the next
 	for {
 		for ctx.Err() == nil {
 			message := o.take()
