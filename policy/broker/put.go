@@ -75,10 +75,12 @@ func (b *Broker) store(tx *sqldb.Tx, r ruling, c vault.Change) (meta vault.Metad
 		switch {
 		case !valueOnly(c):
 			return meta, false, ownersPart(p)
+		// Also where there is a secret: that its name is not looked at would say so
+		// to who may not list it.
+		case b.givesAway(p, c.Value):
+			return meta, false, &vault.InvalidError{Field: "path", Rule: "has a key in it, or the value itself; names are shown in lists and logs"}
 		case !created && old.Tier != vault.Standard:
 			return meta, false, approvalRequired(old.Tier)
-		case created && b.givesAway(p, c.Value):
-			return meta, false, &vault.InvalidError{Field: "path", Rule: "has a key in it, or the value itself; names are shown in lists and logs"}
 		case created:
 			kind := b.kindOf(c.Value)
 			c.Type = &kind

@@ -261,6 +261,16 @@ func TestSettingTellsNothingOfWhatIsHidden(t *testing.T) {
 	if e := f.last(t); e.Code != "in_trash" {
 		t.Errorf("the record hides it too: %+v", e)
 	}
+	// A value that its name would show is refused before anything is looked for.
+	f.put(t, "a/one-name-of-a-key", vault.Change{})
+	f.put(t, "a/two-name-of-a-key", vault.Change{Tier: &tier})
+	named := secret.New([]byte("name-of-a-key"))
+	want = said("a/no-name-of-a-key", named)
+	for _, p := range []vault.Path{"a/one-name-of-a-key", "a/two-name-of-a-key"} {
+		if got := said(p, named); got != want || !strings.Contains(got, "the value itself") {
+			t.Errorf("%s differs:\n%s\n%s", p, got, want)
+		}
+	}
 }
 
 func TestWithoutAValueNothingIsStored(t *testing.T) {
