@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -40,7 +41,7 @@ func (a *app) doctorCommand() *cobra.Command {
 			rows := [][]string{}
 			for _, f := range findings {
 				failed = failed || f.State == "fail"
-				rows = append(rows, []string{f.State, f.What, f.Says})
+				rows = append(rows, []string{f.State, f.What, oneLine(f.Says)})
 			}
 			if a.json {
 				err = a.writeJSON(document)
@@ -55,6 +56,17 @@ func (a *app) doctorCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&server, "server", "", "ask the desk at `URL` as an agent's client would: https://HOST[:PORT] or unix:///PATH")
 	return cmd
+}
+
+// oneLine makes a cell of what may come from a desk: no line of a table but its
+// own, and nothing that a terminal obeys.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, text)
 }
 
 // diagnosis is what doctor writes with --json. Home or Server is empty.

@@ -45,3 +45,9 @@ func StartMeter(out io.Writer, doing string, total int, ticks <-chan time.Time) 
 	m := startMeter(out, doing, total, ticks)
 	return m.set, m.end
 }
+
+// What doctor tries as the agent's user.
+var (
+	OpenFiles   = openFiles
+	OpenProcess = openProcess
+)

@@ -41,9 +41,14 @@ func openFiles(private []string, program string) (bad []string) {
 	if len(private) > 0 && filepath.IsAbs(private[0]) {
 		bad = append(bad, replaceable(private[0])...)
 	}
+	_, err := os.Stat(program)
 	switch {
 	case program == "":
 		bad = append(bad, "the desk does not say which program it is")
+	case !filepath.IsAbs(program):
+		bad = append(bad, "the desk names its program without a folder")
+	case err != nil && !errors.Is(err, fs.ErrPermission):
+		bad = append(bad, fmt.Sprintf("the desk's program %s cannot be tried from here (the desk may run in a container)", program))
 	case writable(program):
 		bad = append(bad, fmt.Sprintf("this user can change the desk's program %s", program))
 	default:
@@ -83,8 +88,11 @@ func writable(path string) bool {
 // Linux shows processes as files; elsewhere the system keeps those of other users
 // apart, and there is nothing to try.
 func openProcess(pid int) (bad []string) {
-	if runtime.GOOS != "linux" || pid == 0 {
+	switch {
+	case runtime.GOOS != "linux":
 		return nil
+	case pid == 0:
+		return []string{"the system does not tell which process the desk is, so that cannot be tried from here"}
 	}
 	for _, part := range []string{"environ", "mem"} {
 		path := fmt.Sprintf("/proc/%d/%s", pid, part)
