@@ -26,7 +26,7 @@ type script struct {
 	path   string
 	acked  map[int]bool // steps that were acknowledged
 	failed map[int]bool // steps that were not
-	erased int          // step whose effect was deleted for good, 0: none; -1: not known
+	erased map[int]bool // steps whose effect was to be deleted for good, and whether that was acknowledged
 	next   int
 }
 
@@ -94,10 +94,7 @@ func (s *script) erase(db *sqldb.DB, n int) {
 		return err
 	})
 	s.faultIsNamed("erase", err)
-	s.erased = n
-	if err != nil {
-		s.erased = -n
-	}
+	s.erased[n] = err == nil
 }
 
 // check opens what is left on a disk that works again.
@@ -127,7 +124,7 @@ func (s *script) check(path, call string) {
 			var effect bool
 			err := scan(&n, &effect)
 			found[n] = true
-			if !effect && n != max(s.erased, -s.erased) || effect && n == s.erased {
+			if gone, asked := s.erased[n]; !effect && !asked || effect && gone {
 				s.t.Errorf("%s: step %d: its effect is there: %v", call, n, effect)
 			}
 			return err
@@ -191,7 +188,7 @@ func TestFailingDisk(t *testing.T) {
 				}
 			}()
 			for n := 0; ; n += (scale + 1) / 2 {
-				s := &script{t: t, path: filepath.Join(dir, fmt.Sprint(n, ".db")), acked: map[int]bool{}, failed: map[int]bool{}}
+				s := &script{t: t, path: filepath.Join(dir, fmt.Sprint(n, ".db")), acked: map[int]bool{}, failed: map[int]bool{}, erased: map[int]bool{}}
 				disk.Fail(n, how)
 				s.run()
 				cut := filepath.Join(dir, fmt.Sprint(n, "-cut.db"))
