@@ -63,6 +63,7 @@ var errAbandoned = errors.New("write was abandoned")
 // behind it by then, and hands the lead on. Without a turn it hands the lead on
 // all the same: the others may have more time left.
 func (db *DB) lead(own *job) {
+	db.queue.gather()
 	if own.err = db.turn.take(own.ctx, own.end); own.err != nil {
 		db.queue.leave()
 		db.queue.pass()
