@@ -24,6 +24,7 @@ import (
 func addHelpers(commands map[string]func()) {
 	commands["unprivileged"] = func() { unprivileged(os.Args[1:]) }
 	commands["readonly"] = func() { readonly(os.Args[1], os.Args[2:]) }
+	addFull(commands)
 	commands["readonly-inside"] = func() { readonlyInside(os.Args[1], os.Args[2:]) }
 }
 

@@ -67,6 +67,13 @@ func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true,
 		Cmds: scriptCommands(),
+		// [smalldisk]: the helper "full" works here.
+		Condition: func(name string) (bool, error) {
+			if name != "smalldisk" {
+				return false, fmt.Errorf("no condition %q", name)
+			}
+			return canFull(t.TempDir()), nil
+		},
 		Setup: func(env *testscript.Env) error {
 			env.Values[scriptServers{}] = map[string]*scriptServer{}
 			env.Values[scriptUpstreams{}], env.Values[scriptStreams{}] = map[string]*upstream{}, map[string]*sseStream{}

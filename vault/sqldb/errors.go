@@ -42,6 +42,9 @@ func endsTransaction(err error) bool {
 
 func sentinelOf(err error) error {
 	if e, ok := errors.AsType[*driver.Error](err); ok {
+		if e.Code() == lib.SQLITE_IOERR_SHMSIZE { // sqlite.org/rescode.html: it may be out of space
+			return vault.ErrStorageFull
+		}
 		switch e.Code() & 0xff { // primary result code
 		case lib.SQLITE_BUSY, lib.SQLITE_LOCKED:
 			return vault.ErrBusy
