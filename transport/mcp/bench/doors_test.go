@@ -179,7 +179,7 @@ func openSSE(url, key string) (caller, error) {
 	if key != "" {
 		r.Header.Set("Authorization", "Bearer "+key)
 	}
-	answer, err := c.client.Do(r)
+	answer, err := c.client.Do(r) //nolint:bodyclose // close ends the stream
 	if err != nil {
 		return nil, err
 	}
