@@ -183,7 +183,10 @@ func (db *DB) inTurn(fn func() error) error {
 	return db.enqueue(context.Background(), &job{beside: fn})
 }
 
-// closeFolding ends the folding. The writers have gone.
+// closeFolding ends the folding. The writers have gone. It takes no context, as
+// Close has none: its waits are bounded.
+//
+//nolint:contextcheck,nolintlint // as said; tells contextcheck about the callers
 func (db *DB) closeFolding() error {
 	f := &db.folding
 	f.state.Lock()

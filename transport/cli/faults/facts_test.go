@@ -109,7 +109,7 @@ func (s *small) ask(ctx context.Context, dir string) (*facts, error) {
 		return f, err
 	}
 	err = s.askOpen(ctx, db, dir, f)
-	return f, errors.Join(err, db.Close()) //nolint:contextcheck // closing ends by itself
+	return f, errors.Join(err, db.Close())
 }
 
 func (s *small) askOpen(ctx context.Context, db *sqldb.DB, dir string, f *facts) error {
