@@ -2,6 +2,7 @@
 # make test    every check; sets up what it needs by itself
 # make lint    the linter and the formatters
 # make bench   speed and memory beside a bare MCP server, against the budgets
+# make sources the key sources over a real keyring and a real transit engine
 # make soak    fuzz every target and repeat the suite under the race detector
 #
 # The product needs Go alone. The checks also need a C compiler (race detector) and Node 22.19 or newer (real clients):
@@ -28,11 +29,15 @@ lintmod  := github.com/golangci/golangci-lint/v2
 linter   := .cache/golangci-lint-$(shell awk '$$1 == "$(lintmod)" { print $$2 }' .tools/go.mod)-$(shell go env GOVERSION)
 cross    := darwin/arm64 windows/amd64
 
+# The transit engine that the tests of key sources use; its module pins it.
+enginemod := vault/embedded/testdata/transit
+engine    := .cache/transit-$(shell awk '$$1 == "github.com/hashicorp/vault" { print $$2 }' $(enginemod)/go.mod)-$(shell go env GOVERSION)
+
 FUZZTIME   ?= 30s
 SOAKCOUNT  ?= 20
 BENCHFLAGS ?=
 
-.PHONY: build test lint bench soak fuzz vet cross tidy plain race clients clean
+.PHONY: build test lint bench sources soak fuzz vet cross tidy plain race clients clean
 
 build:
 	$(say) 'build ./coatcheck'
@@ -114,7 +119,22 @@ fuzz:
 		done; \
 	done
 
-soak: fuzz clients
+sources: $(engine)
+	$(say) "sources: the keyring of GNOME, and the transit engine of HashiCorp Vault"
+	@.tools/need keyring
+	go test -count=1 ./vault/embedded -run '^TestTransit$$' -transit=$(CURDIR)/$(engine)
+	go test -c -o .cache/embedded.test ./vault/embedded
+	@session=$$(mktemp -d); trap 'rm -rf "$$session"' EXIT; \
+		XDG_RUNTIME_DIR=$$session XDG_DATA_HOME=$$session dbus-run-session -- sh -c \
+		'printf %s "of a test" | gnome-keyring-daemon --unlock --components=secrets >/dev/null && .cache/embedded.test -test.v -test.run "^TestKeyringSourceSystem$$" -keyring'
+
+$(engine): $(enginemod)/go.mod $(enginemod)/go.sum $(enginemod)/main.go
+	$(say) 'build the transit engine once (some minutes)'
+	@mkdir -p .cache
+	cd $(enginemod) && CGO_ENABLED=0 go build -mod=readonly -trimpath -buildvcs=false -o $(CURDIR)/$@ .
+	@touch $@
+
+soak: fuzz clients sources
 	$(say) 'soak: the suite $(SOAKCOUNT) times, shuffled, under the race detector'
 	@.tools/need cc
 	CGO_ENABLED=1 go test -race -shuffle=on -count=$(SOAKCOUNT) -failfast -timeout 170m ./...
@@ -122,6 +142,9 @@ soak: fuzz clients
 	CGO_ENABLED=0 go test -count=1 -timeout 60m ./vault/sqldb -io.all -io.rounds=5 -writes=5000 -bulk=500000
 	$(say) 'soak: 1,000 programs killed under load, every byte of a vault damaged'
 	CGO_ENABLED=0 go test -count=1 -timeout 170m ./transport/cli/faults -faults.kills=1000 -faults.every
+	$(say) 'soak: 1,000 rekeys killed, and one of 100,000 secrets'
+	CGO_ENABLED=0 go test -count=1 -timeout 170m ./transport/cli -run '^TestRekeyKilledAtRandom$$' -rekey.kills=1000
+	CGO_ENABLED=0 go test -count=1 -timeout 170m ./transport/cli -run '^TestRekeyKilledAtRandom$$' -rekey.kills=20 -rekey.secrets=100000
 	$(say) 'soak: 2,000 idle and 10,000 abandoned SSE clients, 100,000 answers of two'
 	CGO_ENABLED=0 go test -count=1 -timeout 30m -run '^TestSSE(IdleMemory|Abandoned|Crossing)$$' ./transport/mcp -sse.idle=2000 -sse.abandoned=10000 -sse.answers=100000
 	$(say) 'soak: malformed messages and equal ids at the HTTP door'

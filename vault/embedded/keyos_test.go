@@ -2,12 +2,15 @@ package embedded_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"flag"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/godbus/dbus/v5"
 	"github.com/zalando/go-keyring"
 
 	"github.com/coatcheck-dev/coatcheck/vault"
@@ -84,10 +87,20 @@ func TestKeyringSource(t *testing.T) {
 	}
 }
 
-// TestKeyringSourceSystem goes through go-keyring itself, over its own mock.
+// realKeyring is given by 'make sources', within a session that has a keyring.
+var realKeyring = flag.Bool("keyring", false, "test over the keyring of this session, not over go-keyring's mock")
+
+// TestKeyringSourceSystem goes through go-keyring itself, over its own mock or
+// the keyring of the session.
 func TestKeyringSourceSystem(t *testing.T) {
-	keyring.MockInit()
-	src := inRing(t, nil, "keyring:")
+	if !*realKeyring {
+		keyring.MockInit()
+	}
+	account := "test-" + strings.ToLower(rand.Text())
+	src := inRing(t, nil, "keyring:"+account)
+	if _, err := src.Seal(t.Context(), nil, nil); !errors.Is(err, vault.ErrKeyMissing) {
+		t.Fatalf("nothing there: %v", err)
+	}
 	if made, err := embedded.MakeKey(t.Context(), src); err != nil || !made {
 		t.Fatalf("%v, %v", made, err)
 	}
@@ -97,6 +110,14 @@ func TestKeyringSourceSystem(t *testing.T) {
 	}
 	if plain, err := src.Open(t.Context(), sealed, nil); err != nil || string(plain) != "plain" {
 		t.Errorf("%q, %v", plain, err)
+	}
+	if err := keyring.Delete("coatcheck", account); err != nil {
+		t.Error(err)
+	}
+	if *realKeyring { // go-keyring keeps the session's bus open
+		if bus, err := dbus.SessionBus(); err != nil || bus.Close() != nil {
+			t.Error(err)
+		}
 	}
 	keyring.MockInitWithError(errors.New("dbus: hostile text"))
 	if _, err := src.Open(t.Context(), sealed, nil); !errors.Is(err, vault.ErrKeyUnavailable) || strings.Contains(err.Error(), "hostile") {

@@ -1,7 +1,10 @@
-// Command transit serves the transit engine of HashiCorp Vault (1.14.1, the last
-// under MPL-2.0), with its storage in memory, on a free loopback port, until its
-// standard input ends. It prints its address. Engine and answers are the real
-// ones; the few lines of HTTP around them, and the check of one token, are ours.
+// Command transit serves the transit engine of HashiCorp Vault, with its storage
+// in memory, on a free loopback port, until its standard input ends. It prints
+// its address. Engine and answers are the real ones; the few lines of HTTP around
+// them, and the check of one token, are ours.
+//
+// It is built for tests only ('make sources') and is part of nothing else: that
+// engine is under the Business Source License, which allows this use.
 package main
 
 import (
