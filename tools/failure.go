@@ -78,9 +78,6 @@ var failures = []struct {
 	{vault.ErrStorageFailed, "storage_failed", "The vault's disk failed; whether the change was made is not known.", "Tell the owner: the disk needs attention."},
 	{vault.ErrStorageFull, "storage_full", "The disk is full; nothing was done.", "Tell the owner to free some room."},
 	{vault.ErrCorrupt, "damaged", "A record that this needs is damaged, so nothing was opened.", "If it came with a handle, get a new one with get_secret. Else tell the owner to restore a backup."},
-	{vault.ErrKeyWrong, "key_changed", "The vault was given another key, which this desk cannot open; nothing was done.", "Tell the owner to start coatcheck anew."},
-	{vault.ErrKeyMissing, "key_missing", "The key of the vault is gone; nothing was done.", "Tell the owner: what opens the vault is not where it was."},
-	{vault.ErrKeyUnavailable, "key_unavailable", "What keeps the key of the vault does not answer; nothing was done.", "Try again in a moment; if it stays so, tell the owner."},
 	{context.Canceled, "cancelled", "The call was cancelled before it was done.", "Ask again if it is still needed."},
 	{context.DeadlineExceeded, "timeout", "The call took too long and was stopped.", "Try again, or ask for less."},
 }

@@ -1,6 +1,9 @@
 package embedded
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
 // Cheap makes a passphrase source that hashes with 1 MiB in one pass, and
 // accepts as little, for tests that open many times.
@@ -15,4 +18,10 @@ func Cheap(src KeySource) KeySource {
 func Hurried(src KeySource, wait time.Duration) KeySource {
 	src.(*osKey).wait = wait
 	return src
+}
+
+// Proxied reports whether a transit source would ask anybody for a proxy.
+func Proxied(src KeySource) bool {
+	client, err := src.(*transit).client()
+	return err != nil || client.Transport.(*http.Transport).Proxy != nil
 }

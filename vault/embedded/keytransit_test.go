@@ -245,6 +245,9 @@ func TestTransitSurroundings(t *testing.T) {
 			}
 		})
 	}
+	if embedded.Proxied(atEngine(t, uri, "root")) { // loopback addresses, as here, never go through one
+		t.Error("the environment can put a proxy in between")
+	}
 	if err := os.Chmod(filepath.Join(dir, "token"), 0o644); err != nil {
 		t.Fatal(err)
 	}
