@@ -84,12 +84,13 @@ func (t *transit) Open(ctx context.Context, sealed, aad []byte) ([]byte, error) 
 	return inside[len(bound):], nil
 }
 
-// sealedByTransit accepts the engine's "vault:v1:" and base64.
+// sealedByTransit accepts the engine's "vault:v1:" and base64, in its one spelling:
+// a changed character must not pass because its bits are not used.
 func sealedByTransit(text string) bool {
 	name, rest, _ := strings.Cut(text, ":v")
 	version, box, _ := strings.Cut(rest, ":")
 	_, notNumber := strconv.ParseUint(version, 10, 32)
-	_, notBase64 := base64.StdEncoding.DecodeString(box)
+	_, notBase64 := base64.StdEncoding.Strict().DecodeString(box)
 	return len(text) < maxTransitBody && plainName(name) && notNumber == nil && box != "" && notBase64 == nil
 }
 
