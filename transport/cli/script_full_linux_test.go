@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 
@@ -66,7 +67,9 @@ func fullInside(free, dir string, command []string) {
 		if err == nil && len(command) > 0 {
 			code = runProgram(command)
 		}
-		if err = errors.Join(err, os.Remove(filler), copyFiles(dir, was)); err == nil {
+		err = errors.Join(err, os.Remove(filler), copyFiles(dir, was))
+		runtime.KeepAlive(below) // else the collector may close what was names
+		if err == nil {
 			os.Exit(code)
 		}
 	}
