@@ -2,14 +2,11 @@ package mcp
 
 import (
 	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
 
 	"github.com/mark3labs/mcp-go/mcp"
 
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
-	"github.com/coatcheck-dev/coatcheck/tools"
 	"github.com/coatcheck-dev/coatcheck/transport/mcp/envelope"
 )
 
@@ -36,7 +33,7 @@ type endpoint struct {
 // ServeHTTP answers POST with a message or a batch, GET with the stream of a
 // session, and DELETE of a session.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer e.recovered(w, r)
+	defer e.recovered(w, r, "http")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	who, ok := e.authenticate(r)
@@ -58,20 +55,6 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", "GET, POST, DELETE")
 		http.Error(w, "only POST, and GET and DELETE of a session", http.StatusMethodNotAllowed)
 	}
-}
-
-// recovered answers after a panic outside of a tool.
-func (e *endpoint) recovered(w http.ResponseWriter, r *http.Request) {
-	v := recover()
-	if v == nil {
-		return
-	}
-	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-		panic(v) // net/http's own
-	}
-	failure := tools.Broken()
-	e.panicked(r.Context(), failure.Reference, "http", v)
-	reply(w, http.StatusInternalServerError, rpcError(nil, mcp.INTERNAL_ERROR, "internal error, reference "+failure.Reference))
 }
 
 func (e *endpoint) delete(w http.ResponseWriter, r *http.Request, who identity.Principal) {
@@ -112,18 +95,8 @@ func (e *endpoint) post(w http.ResponseWriter, r *http.Request, who identity.Pri
 		http.Error(w, "the content type must be application/json in UTF-8, without encoding", http.StatusUnsupportedMediaType)
 		return
 	}
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(e.MaxMessageBytes)))
-	if long := (*http.MaxBytesError)(nil); errors.As(err, &long) {
-		reply(w, http.StatusRequestEntityTooLarge, rpcError(nil, envelope.InvalidRequest, "the message is too long"))
-		return
-	}
-	if err != nil {
-		reply(w, http.StatusBadRequest, rpcError(nil, envelope.ParseError, "the message ends early"))
-		return
-	}
-	m, bad := envelope.Check(text)
-	if bad != nil {
-		reply(w, http.StatusBadRequest, refused(bad))
+	m, text, ok := e.receive(w, r)
+	if !ok {
 		return
 	}
 	version, fine := only(r, mcp.HeaderProtocolVersion)

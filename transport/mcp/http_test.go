@@ -433,3 +433,18 @@ func TestHTTPPanic(t *testing.T) {
 	}()
 	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "POST", "/mcp", &bytes.Buffer{}))
 }
+
+// TestHTTPPanicInStream: a stream that has begun is cut; an answer would be read
+// as an event.
+func TestHTTPPanicInStream(t *testing.T) {
+	d := newDesk(mcp.Options{})
+	h := d.HTTPHandler(func(*http.Request) (identity.Principal, bool) { panic(canary) })
+	w := httptest.NewRecorder()
+	w.Header().Set("Content-Type", "text/event-stream")
+	defer func() {
+		if err, _ := recover().(error); !errors.Is(err, http.ErrAbortHandler) || w.Body.Len() > 0 {
+			t.Errorf("ended with %v after writing %q", err, w.Body)
+		}
+	}()
+	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "POST", "/mcp", &bytes.Buffer{}))
+}

@@ -3,14 +3,10 @@ package mcp
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"net/http"
 	"time"
 
-	"github.com/mark3labs/mcp-go/mcp"
-
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
-	"github.com/coatcheck-dev/coatcheck/tools"
 	"github.com/coatcheck-dev/coatcheck/transport/mcp/lines"
 )
 
@@ -53,7 +49,7 @@ type sse struct {
 // ServeHTTP serves both paths. What waits for a stream to end stands in small
 // functions of its own, because thousands may wait and each holds its stack.
 func (e *sse) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer e.recovered(w, r)
+	defer e.recovered(w, r, "sse")
 	if s := e.serve(w, r); s != nil { //nolint:contextcheck // a call belongs to its stream, not to the POST that brings it
 		e.follow(s, e.stopping(r))
 	}
@@ -86,24 +82,6 @@ func (e *sse) serve(w http.ResponseWriter, r *http.Request) *stream {
 		e.post(w, r, who)
 	}
 	return nil
-}
-
-// recovered ends a request after a panic outside of a call. A stream is cut: an
-// answer would be read as an event.
-func (e *sse) recovered(w http.ResponseWriter, r *http.Request) {
-	v := recover()
-	if v == nil {
-		return
-	}
-	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-		panic(v) // net/http's own
-	}
-	failure := tools.Broken()
-	e.panicked(r.Context(), failure.Reference, "sse", v)
-	if w.Header().Get("Content-Type") == eventStream {
-		panic(http.ErrAbortHandler)
-	}
-	reply(w, http.StatusInternalServerError, rpcError(nil, mcp.INTERNAL_ERROR, "internal error, reference "+failure.Reference))
 }
 
 // open begins a stream. Its caller follows it.

@@ -2,8 +2,6 @@ package mcp
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net/http"
 	"slices"
 
@@ -28,18 +26,8 @@ func (e *sse) post(w http.ResponseWriter, r *http.Request, who identity.Principa
 		noStream(w)
 		return
 	}
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(e.MaxMessageBytes)))
-	if long := (*http.MaxBytesError)(nil); errors.As(err, &long) {
-		reply(w, http.StatusRequestEntityTooLarge, rpcError(nil, envelope.InvalidRequest, "the message is too long"))
-		return
-	}
-	if err != nil {
-		reply(w, http.StatusBadRequest, rpcError(nil, envelope.ParseError, "the message ends early"))
-		return
-	}
-	m, bad := envelope.Check(text)
-	if bad != nil {
-		reply(w, http.StatusBadRequest, refused(bad))
+	m, text, ok := e.receive(w, r)
+	if !ok {
 		return
 	}
 	e.take(w, s, who, m, text)
