@@ -10,6 +10,8 @@ const (
 	InHeader In = "header"
 	InQuery  In = "query"
 	InBasic  In = "basic"
+	InJSON   In = "json"
+	InForm   In = "form"
 )
 
 // Hole marks where the value stands in a [Place]'s template.
@@ -21,14 +23,21 @@ const Hole = "{}"
 //	header:Authorization: Bearer {}   the header's whole value, one hole
 //	query:key                         the parameter's whole value
 //	basic:user:{}                     user:password of Basic authentication (RFC 7617)
+//	json:/auth/token                  the string that a [Pointer] names in a JSON body
+//	form:client_secret                a field of a form, URL-encoded or multipart
+//
+// The last two take a template as well: "json:/auth: Bearer {}". No pointer and
+// no name has ": " in it.
 type Place struct {
 	In       In     `json:"in"`
-	Name     string `json:"name,omitempty"` // header in canonical spelling, or query parameter
+	Name     string `json:"name,omitempty"` // header in canonical spelling, query parameter, [Pointer] or form field
 	Template string `json:"template"`       // text with exactly one [Hole]
 }
 
 // Bearer is the place of OAuth 2.0 bearer tokens (RFC 6750), the default.
 var Bearer = Place{In: InHeader, Name: "Authorization", Template: "Bearer {}"}
+
+const unknownPlace = "does not start with header:, query:, basic:, json: or form:"
 
 // ParsePlace reads the text form. The error is an *[InvalidError] of field "in".
 func ParsePlace(s string) (Place, error) {
@@ -45,8 +54,13 @@ func ParsePlace(s string) (Place, error) {
 		p.Name, p.Template = rest, Hole
 	case InBasic:
 		p.Template = rest
+	case InJSON, InForm:
+		var ok bool
+		if p.Name, p.Template, ok = strings.Cut(rest, ": "); !ok {
+			p.Template = Hole
+		}
 	default:
-		return Place{}, invalid("in", "does not start with header:, query: or basic:")
+		return Place{}, invalid("in", unknownPlace)
 	}
 	return p, p.check()
 }
@@ -70,7 +84,7 @@ func (p Place) check() error {
 			return invalid("in", "has space around the header's value")
 		}
 	case InQuery:
-		if p.Name == "" || strings.ContainsAny(p.Name, "&=#?%+ ") || !printableASCII(p.Name) {
+		if !plainField(p.Name) {
 			return invalid("in", "does not name a query parameter")
 		}
 		if p.Template != Hole {
@@ -80,8 +94,16 @@ func (p Place) check() error {
 		if p.Name != "" || !strings.Contains(p.Template, ":") {
 			return invalid("in", "is not basic:USER:PASSWORD with {} for one of them")
 		}
+	case InJSON:
+		if !Pointer(p.Name).wellFormed() || strings.Contains(p.Name, ": ") {
+			return invalid("in", "is not json: and a JSON pointer such as /auth/token")
+		}
+	case InForm:
+		if !plainField(p.Name) || strings.ContainsAny(p.Name, `"\`) {
+			return invalid("in", "does not name a form field")
+		}
 	default:
-		return invalid("in", "does not start with header:, query: or basic:")
+		return invalid("in", unknownPlace)
 	}
 	if strings.Count(p.Template, Hole) != 1 {
 		return invalid("in", "does not have exactly one {}")
@@ -101,12 +123,23 @@ func (p Place) String() string {
 		return "query:" + p.Name
 	case InBasic:
 		return "basic:" + p.Template
+	case InJSON, InForm:
+		if p.Template == Hole {
+			return string(p.In) + ":" + p.Name
+		}
+		return string(p.In) + ":" + p.Name + ": " + p.Template
 	}
 	return ""
 }
 
 // Fill returns the template with text in the hole.
 func (p Place) Fill(text string) string { return strings.Replace(p.Template, Hole, text, 1) }
+
+// plainField reports whether name is spelled alike in a query, a form and a
+// message to people.
+func plainField(name string) bool {
+	return name != "" && !strings.ContainsAny(name, "&=#?%+ ") && printableASCII(name)
+}
 
 func printableASCII(s string) bool {
 	for i := range len(s) {

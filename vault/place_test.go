@@ -21,6 +21,13 @@ func TestParsePlace(t *testing.T) {
 		"basic:user:{}":                     "basic:user:{}",
 		"basic:{}:":                         "basic:{}:",
 		"basic::{}":                         "basic::{}",
+		"json:/token":                       "json:/token",
+		"json:/auth/token: {}":              "json:/auth/token",
+		"json:/auth: Bearer {}":             "json:/auth: Bearer {}",
+		"json:/a~1b/~0c/0//":                "json:/a~1b/~0c/0//",
+		"json:/urn:a/b c":                   "json:/urn:a/b c",
+		"form:client_secret":                "form:client_secret",
+		"form:user[token]: key={}":          "form:user[token]: key={}",
 	} {
 		p, err := vault.ParsePlace(in)
 		if err != nil || p.String() != want {
@@ -42,7 +49,9 @@ func TestParsePlaceRefuses(t *testing.T) {
 		"header:Proxy-Authorization: {}", "header:proxy-connection", "header:Expect", "header:Range", "header:" + strings.Repeat("x", 600),
 		"query:", "query:a=b", "query:a&b", "query:a b", "query:a%20", "query:ä", "query:a#b", "query:a+b", "query:a?b",
 		"basic:", "basic:{}", "basic:user", "basic:user:pass", "basic:{}:{}", "basic:us\ner:{}",
-		"body:x", "json:/a", "Header:X: {}", " header:X: {}", "cookie:x",
+		"json:", "json:token", "json:/~", "json:/~2", "json:/a~", "json:/ä", "json:/a\n", "json:/a: none", "json:/a: {}{}", "json:/a: ä{}", "json:/a: b: {}{}", "json:/" + strings.Repeat("x", 600),
+		"form:", "form: {}", "form:a b", "form:a=b", "form:a&b", "form:a+b", "form:a%20", "form:a\"b", `form:a\b`, "form:ä", "form:a\r\nb", "form:a: none", "form:a: \n{}",
+		"body:x", "JSON:/a", "forms:a", "multipart:a", "Header:X: {}", " header:X: {}", "cookie:x",
 	} {
 		p, err := vault.ParsePlace(in)
 		if err == nil {
@@ -54,7 +63,7 @@ func TestParsePlaceRefuses(t *testing.T) {
 }
 
 func FuzzPlace(f *testing.F) {
-	for _, s := range []string{"header:Authorization: Bearer {}", "header:x-api-key", "query:key", "basic:user:{}", "basic:{}:", "header:X: {}\r\n", "query:a&b", "header:Host: {}"} {
+	for _, s := range []string{"header:Authorization: Bearer {}", "header:x-api-key", "query:key", "basic:user:{}", "basic:{}:", "header:X: {}\r\n", "query:a&b", "header:Host: {}", "json:/a~1b/0: Bearer {}", "form:a[b]", "json:/~2"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

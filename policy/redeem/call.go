@@ -1,6 +1,7 @@
 package redeem
 
 import (
+	"encoding/json"
 	"slices"
 
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
@@ -29,9 +30,17 @@ type Call struct {
 	URL     string  // absolute, http or https
 	Headers []Field // as many as [MaxHeaders]
 	Query   []Field // added after the URL's own query, percent-encoded here
-	Body    string  // at most [MaxBodyBytes]
-	// ContentType is the Content-Type of Body where Headers has none. "" means
-	// application/json if Body is JSON, else text/plain.
+
+	// The body, at most [MaxBodyBytes]; one of these four at most.
+
+	Body  string          // as it is sent; "": none
+	JSON  json.RawMessage // one document, sent in its shortest spelling; nil: none
+	Form  []Field         // application/x-www-form-urlencoded; nil: none
+	Parts []Part          // multipart/form-data; nil: none
+
+	// ContentType is the Content-Type of the body where Headers has none. ""
+	// is that of JSON, Form or Parts; of a Body, application/json if it is
+	// JSON, else text/plain.
 	ContentType string
 }
 
@@ -56,7 +65,7 @@ func Prepare(c Call) (*Prepared, error) {
 		return nil, err
 	}
 	target.Method = method
-	p := &Prepared{target: target, body: c.Body}
+	p := &Prepared{target: target}
 	p.note(InPath, target.Path)
 	if err := p.addQuery(rawQuery, c.Query); err != nil {
 		return nil, err
@@ -64,10 +73,9 @@ func Prepare(c Call) (*Prepared, error) {
 	if err := p.addHeaders(c); err != nil {
 		return nil, err
 	}
-	if len(c.Body) > MaxBodyBytes {
-		return nil, refuse(CodeBody, "The body is longer than 1 MiB.", "Send less in one request.")
+	if err := p.addBody(c); err != nil {
+		return nil, err
 	}
-	p.note(InBody, c.Body)
 	if len(p.slots) > MaxHandles {
 		return nil, refuse(CodePlace, "More than 16 handles stand in one request.", "Use fewer secrets in one request.")
 	}

@@ -100,7 +100,7 @@ func (p *Prepared) request(ctx context.Context, f filled) (*http.Request, error)
 	if u.RequestURI() != p.requestURI(f.query) {
 		return nil, &Upstream{Code: CodeInternal}
 	}
-	request, err := http.NewRequestWithContext(ctx, p.target.Method, p.target.Origin(), strings.NewReader(p.body))
+	request, err := http.NewRequestWithContext(ctx, p.target.Method, p.target.Origin(), strings.NewReader(f.body))
 	if err != nil {
 		return nil, &Upstream{Code: CodeInternal}
 	}

@@ -122,7 +122,7 @@ func TestResponseHeaderNamedAsTheValue(t *testing.T) {
 	}
 }
 
-func TestBodies(t *testing.T) {
+func TestResponseBodies(t *testing.T) {
 	for name, c := range map[string]struct {
 		reply     string
 		body      string

@@ -13,7 +13,9 @@
 //
 // Choices. The URL grammar is written here, on top of url.Parse, and refuses
 // what is ambiguous instead of repairing it: a repaired URL is one that some
-// server reads differently. A transport is made for every call and dies with
+// server reads differently. A body with handles in it is read once and written
+// anew in the shortest spelling of its format, so that a second reader cannot
+// find another place in it. A transport is made for every call and dies with
 // it, so no connection is shared between principals, secrets or destinations
 // and no keep-alive outlives its address check; the price is one handshake a
 // call. http.RoundTripper is used without http.Client, whose redirects carry
@@ -26,5 +28,6 @@
 // setting of the environment, decodes no compressed body, forwards no
 // informational response and scrubs nothing: an answer goes to package redact
 // before anybody sees it. A handle that somebody hid by an encoding (base64 in
-// a body, say) is not found; it is sent as it is and is worth nothing there.
+// a body, say) is not found; it is sent as it is and is worth nothing there. A
+// multipart body written out as text is text: handles stand in Call.Parts.
 package redeem

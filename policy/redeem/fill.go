@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/secret"
@@ -15,6 +16,7 @@ const MaxFillBytes = 16 << 10
 // filled is a request with the values in it, about to be sent.
 type filled struct {
 	query   string
+	body    string
 	headers []Field
 	values  [][]byte // what was filled in
 }
@@ -22,7 +24,7 @@ type filled struct {
 // fill puts each value into the slots of its handle, after checking once more
 // that each handle has one and stands where its placement says.
 func (p *Prepared) fill(values map[string]secret.Value, places map[string]Placement) (filled, error) {
-	out := filled{query: p.query, headers: slices.Clone(p.headers)}
+	out := filled{query: p.query, body: p.body, headers: slices.Clone(p.headers)}
 	open := map[string]string{}
 	for _, handle := range p.Handles() {
 		place, placed := places[handle]
@@ -49,6 +51,8 @@ func (p *Prepared) fill(values map[string]secret.Value, places map[string]Placem
 			out.query = out.query[:s.start] + encodeQuery(text) + out.query[s.end:]
 		case vault.InBasic:
 			out.headers[s.header].Value = "Basic " + base64.StdEncoding.EncodeToString([]byte(text))
+		case vault.InJSON, vault.InForm:
+			out.body = out.body[:s.start] + s.encode(text) + out.body[s.end:]
 		case vault.InHeader:
 			out.headers[s.header].Value = text
 		}
@@ -61,7 +65,11 @@ func unfit(value []byte, place vault.Place) string {
 	if len(value) == 0 || len(value) > MaxFillBytes {
 		return "is empty or longer than 16 KiB"
 	}
+	inBody := place.In == vault.InJSON || place.In == vault.InForm
 	for _, c := range value {
+		if inBody && (c == '\n' || c == '\r' || c == '\t') {
+			continue // a PEM key; the encoders of bodies write line breaks safely
+		}
 		if c < ' ' || c == 0x7f {
 			return "has a line break or another control character in it"
 		}
@@ -75,7 +83,11 @@ func unfit(value []byte, place vault.Place) string {
 		if strings.Trim(text, " ") != text {
 			return "starts or ends with a space and goes into a header"
 		}
-	case vault.InQuery: // any byte, percent-encoded
+	case vault.InQuery, vault.InForm: // any byte, percent-encoded or between boundaries
+	case vault.InJSON: // RFC 8259 §8.1
+		if !utf8.Valid(value) {
+			return "is not text in UTF-8 and goes into a JSON body"
+		}
 	case vault.InBasic: // RFC 7617 §2: no colon in the user name
 		if strings.Index(place.Template, vault.Hole) < strings.IndexByte(place.Template, ':') && strings.Contains(string(value), ":") {
 			return "has a colon in it and goes into the user name of Basic credentials"

@@ -2,7 +2,6 @@ package redeem
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"net/textproto"
 	"strings"
 
@@ -49,7 +48,7 @@ func (p *Prepared) addHeaders(c Call) error {
 			return refuse(CodeHeader, "Header "+name+" is there twice.", "Give that header once.")
 		}
 	}
-	return p.addContentType(c, count[contentType] > 0)
+	return nil
 }
 
 // checkHeader takes the name as the caller spelled it. One with a handle in it
@@ -93,26 +92,6 @@ func (p *Prepared) findInHeader(i int) {
 		}
 	}
 	add(vault.InHeader, f.Value)
-}
-
-func (p *Prepared) addContentType(c Call, has bool) error {
-	kind := strings.Trim(c.ContentType, " ")
-	if err := checkHeader(contentType, kind); err != nil {
-		return err
-	}
-	switch {
-	case has && kind != "":
-		return refuse(CodeHeader, "The content type is there twice.", "Give it once.")
-	case has, kind == "" && c.Body == "":
-		return nil
-	case kind == "" && json.Valid([]byte(c.Body)):
-		kind = "application/json"
-	case kind == "":
-		kind = "text/plain; charset=utf-8"
-	}
-	p.headers = append(p.headers, Field{contentType, kind})
-	p.findInHeader(len(p.headers) - 1)
-	return nil
 }
 
 func printable(s string) bool {

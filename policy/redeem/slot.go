@@ -14,17 +14,20 @@ const (
 	InBody       vault.In = "body"
 	InHeaderName vault.In = "header name"
 	InQueryName  vault.In = "query name"
+	InJSONName   vault.In = "json name"
+	InFormName   vault.In = "form name"
 )
 
 // Slot is one place in the request where a handle stands.
 type Slot struct {
 	Handle   string   // the bare handle
-	In       vault.In // header, query, basic, or one of the parts above
-	Name     string   // header in canonical spelling, or query parameter
+	In       vault.In // that of a [vault.Place], or one of the parts above
+	Name     string   // header in canonical spelling, query parameter, JSON pointer or form field
 	Template string   // the whole value with [vault.Hole] instead of the handle
 
-	header     int // index in Prepared.headers
-	start, end int // the encoded value in Prepared.query
+	header     int                 // index in Prepared.headers
+	start, end int                 // the encoded value in Prepared.query or Prepared.body
+	encode     func(string) string // how the body writes a value
 }
 
 // Placement is what one handle was found to fit: where its value may stand.
@@ -64,10 +67,18 @@ func (s Slot) describe() string {
 		return "the URL's path"
 	case InBody:
 		return "the body"
+	case vault.InJSON:
+		return "a field of the JSON body"
+	case vault.InForm:
+		return "a field of the form"
 	case InHeaderName:
 		return "the name of a header"
-	default:
+	case InQueryName:
 		return "the name of a query parameter"
+	case InJSONName:
+		return "a name in the JSON body"
+	default:
+		return "a name in the form"
 	}
 }
 
@@ -79,6 +90,10 @@ func Where(p vault.Place) string {
 		return "query parameter " + p.Name + " as `HANDLE`"
 	case vault.InBasic:
 		return "header " + authorization + " as `Basic " + p.Fill("HANDLE") + "`"
+	case vault.InJSON:
+		return "field " + p.Name + " (a JSON pointer) of the JSON body as `" + p.Fill("HANDLE") + "`"
+	case vault.InForm:
+		return "form field " + p.Name + " as `" + p.Fill("HANDLE") + "`"
 	case vault.InHeader:
 	}
 	return "header " + p.Name + " as `" + p.Fill("HANDLE") + "`"

@@ -38,6 +38,8 @@ dropped; a value of several lines, or one that is not text, is kept to the byte.
 --in says where in the request it stands; by default where the catalogue of
 providers says, else as a bearer token:
   header:Authorization: Bearer {}    query:key    basic:user:{}
+  json:/auth/token                   a string of a JSON body, by its JSON pointer
+  form:client_secret                 a field of a form, URL-encoded or multipart
 
 --to and --tag replace all there are; an empty one ("") takes them away, and so
 do an empty --description and --generate. A date of --expires means its first
