@@ -206,7 +206,11 @@ func TestFitChoosesAmongDestinations(t *testing.T) {
 
 func TestMistypedHandleIsFound(t *testing.T) {
 	h := newHandle(t)
-	typo := h[:len(h)-1] + string(h[len(h)-1]^1)
+	last := "a"
+	if strings.HasSuffix(h, last) {
+		last = "b"
+	}
+	typo := h[:len(h)-1] + last
 	if got := prepare(t, redeem.Call{URL: base, Headers: []redeem.Field{{"Authorization", "Bearer " + typo}}}).Handles(); len(got) != 1 || got[0] != typo {
 		t.Fatalf("%v", got)
 	}
