@@ -176,6 +176,20 @@ func (a *args) boolean() bool {
 	return b
 }
 
+// object reads a JSON object of at most limit bytes as it is written.
+func (a *args) object(limit int) json.RawMessage {
+	var raw json.RawMessage
+	switch err := a.tokens.Decode(&raw); {
+	case err != nil:
+		a.fail(badArguments("the arguments are not valid JSON"))
+	case raw[0] != '{':
+		a.breaks("must be an object")
+	case len(raw) > limit:
+		a.breaks("is longer than " + strconv.Itoa(limit) + " bytes")
+	}
+	return raw
+}
+
 // pair is one member of an object of strings.
 type pair struct{ name, value string }
 

@@ -47,6 +47,23 @@ func TestWhatTheBrokerIsAsked(t *testing.T) {
 			},
 		},
 	}
+	for body, want := range map[string]redeem.Call{
+		`"json":{"b": 1, "a": "é"}`: {JSON: json.RawMessage(`{"b": 1, "a": "é"}`)},
+		`"json":{}`:                 {JSON: json.RawMessage(`{}`)},
+		`"form":{"b":"2","a":""}`:   {Form: []redeem.Field{{Name: "b", Value: "2"}, {Name: "a"}}},
+		`"form":{}`:                 {},
+		`"multipart":[]`:            {},
+		`"multipart":[{"name":"a","value":"b"},{"value":"","name":"c","filename":"d","content_type":"e"}]`: {
+			Parts: []redeem.Part{{Name: "a", Value: "b"}, {Name: "c", Filename: "d", ContentType: "e"}},
+		},
+		`"json":{},"form":{"a":"b"}`: {JSON: json.RawMessage(`{}`), Form: []redeem.Field{{Name: "a", Value: "b"}}}, // refused by package redeem
+	} {
+		want.Method, want.URL = "POST", "https://x.example/"
+		tests["http, "+body] = struct {
+			tool, args string
+			want       any
+		}{"http_request", `{"method":"POST","url":"https://x.example/",` + body + `}`, want}
+	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			b := fake(t)
@@ -125,6 +142,21 @@ func TestBadArguments(t *testing.T) {
 		"long header":      {"http_request", `{"url":"canary","headers":{"a":"` + strings.Repeat("canary", 2000) + `"}}`, "Argument headers is longer than 8192 bytes."},
 		"long name":        {"http_request", `{"url":"canary","query":{"` + strings.Repeat("canary", 50) + `":"a"}}`, "Argument query has a name longer than 256 bytes."},
 		"cut in headers":   {"http_request", `{"url":"canary","headers":{"canary":"a"`, "The arguments are not valid JSON."},
+		"json a list":      {"http_request", `{"url":"canary","json":["canary"]}`, "Argument json must be an object."},
+		"json in text":     {"http_request", `{"url":"canary","json":"{\"canary\":1}"}`, "Argument json must be an object."},
+		"json, null":       {"http_request", `{"url":"canary","json":null}`, "Argument json must be an object."},
+		"json, broken":     {"http_request", `{"url":"canary","json":{"canary"}}`, "The arguments are not valid JSON."},
+		"json, long":       {"http_request", `{"url":"canary","json":{"a":"` + strings.Repeat("canary", 1<<18) + `"}}`, "Argument json is longer than 1048576 bytes."},
+		"form, a number":   {"http_request", `{"url":"canary","form":{"canary":1}}`, "Argument form must be an object of strings."},
+		"form twice":       {"http_request", `{"url":"canary","form":{"canary":"a","canary":"b"}}`, "Argument form has a name twice."},
+		"parts, an object": {"http_request", `{"url":"canary","multipart":{"canary":"a"}}`, "Argument multipart must be an array of objects."},
+		"parts, text":      {"http_request", `{"url":"canary","multipart":["canary"]}`, "Argument multipart must be an object of strings."},
+		"part, no name":    {"http_request", `{"url":"canary","multipart":[{"value":"canary"}]}`, "Argument multipart has a part without name or value."},
+		"part, no value":   {"http_request", `{"url":"canary","multipart":[{"name":"canary"}]}`, "Argument multipart has a part without name or value."},
+		"part, more":       {"http_request", `{"url":"canary","multipart":[{"name":"a","value":"a","canary":"a"}]}`, "Argument multipart has a part with a member other than name, value, filename and content_type."},
+		"part, long name":  {"http_request", `{"url":"canary","multipart":[{"name":"` + strings.Repeat("canary", 50) + `","value":"a"}]}`, "Argument multipart has a name longer than 256 bytes."},
+		"many parts":       {"http_request", `{"url":"canary","multipart":[{"name":"a","value":"a"}` + strings.Repeat(`,{"name":"a","value":"a"}`, 64) + `]}`, "Argument multipart has more than 64 parts."},
+		"cut in parts":     {"http_request", `{"url":"canary","multipart":[{"name":"canary"`, "The arguments are not valid JSON."},
 		"grace":            {"rotate_secret", `{"path":"a","grace_seconds":-1}`, "Argument grace_seconds must be 0 to 2592000."},
 		"value, empty":     {"set_secret", `{"path":"a","value":""}`, "Argument value is empty; leave it out to be told how a human enters it."},
 		"value, number":    {"set_secret", `{"path":"a","value":5}`, "Argument value must be a string."},

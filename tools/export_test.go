@@ -13,8 +13,11 @@ var SchemaTypes = map[string][2]any{
 	"set_secret":     {setSecretIn{}, setSecretOut{}},
 }
 
-// FieldsType is the one argument type that is not what it looks like in JSON.
-var FieldsType = reflect.TypeFor[fields]()
+// The argument types that are not what they look like in JSON.
+var (
+	FieldsType = reflect.TypeFor[fields]()
+	ObjectType = reflect.TypeFor[object]()
+)
 
 // Nearest is nearest.
 var Nearest = nearest

@@ -25,13 +25,38 @@ type httpRequestIn struct {
 	URL     string `json:"url" jsonschema:"minLength=1,maxLength=8192" jsonschema_description:"Where to: an absolute https or http URL. No user information in it."`
 	Headers fields `json:"headers,omitempty" jsonschema_description:"Header names and values. Write a handle where the secret would stand, for example Authorization: Bearer HANDLE."`
 	Query   fields `json:"query,omitempty" jsonschema_description:"Query parameters to add to the URL; they are escaped for you."`
-	Body    string `json:"body,omitempty" jsonschema:"maxLength=1048576" jsonschema_description:"The body as text. Say what it is with a Content-Type header, unless it is JSON."`
+
+	// One body at most.
+	JSON      object `json:"json,omitempty" jsonschema_description:"The body as a JSON object; it is written out for you. A handle may be a string in it where the secret's place is json:POINTER."`
+	Form      fields `json:"form,omitempty" jsonschema_description:"The body as the fields of a form (application/x-www-form-urlencoded), escaped for you. A handle may be a field's value where the secret's place is form:NAME."`
+	Multipart []part `json:"multipart,omitempty" jsonschema:"maxItems=64" jsonschema_description:"The body as the parts of a multipart/form-data form. A handle may be the value of a part without filename and content_type where the secret's place is form:NAME."`
+	Body      string `json:"body,omitempty" jsonschema:"maxLength=1048576" jsonschema_description:"The body as text, for whatever json, form and multipart are not for. Say what it is with a Content-Type header, unless it is JSON."`
 }
+
+// object is a JSON object as it was written.
+type object json.RawMessage
+
+// part is one part of a multipart body.
+type part struct {
+	Name        string `json:"name" jsonschema:"maxLength=256"`
+	Value       string `json:"value" jsonschema:"maxLength=1048576"`
+	Filename    string `json:"filename,omitempty" jsonschema:"maxLength=256" jsonschema_description:"Makes it a file of that name."`
+	ContentType string `json:"content_type,omitempty" jsonschema:"maxLength=256"`
+}
+
+const (
+	maxParts    = 64
+	maxPartName = 256
+)
 
 // fields is an object of strings whose order is kept.
 type fields []pair
 
+// call is nil for no fields.
 func (fs fields) call() []redeem.Field {
+	if len(fs) == 0 {
+		return nil
+	}
 	out := make([]redeem.Field, len(fs))
 	for i, f := range fs {
 		out[i] = redeem.Field{Name: f.name, Value: f.value}
@@ -49,12 +74,72 @@ func (in *httpRequestIn) set(a *args, name string) bool {
 		in.Headers = a.pairs(redeem.MaxHeaders, maxFieldBytes)
 	case "query":
 		in.Query = a.pairs(redeem.MaxHeaders, maxFieldBytes)
+	case "json":
+		in.JSON = object(a.object(redeem.MaxBodyBytes))
+	case "form":
+		in.Form = a.pairs(redeem.MaxHeaders, redeem.MaxBodyBytes)
+	case "multipart":
+		in.Multipart = a.parts()
 	case "body":
 		in.Body = a.text(redeem.MaxBodyBytes)
 	default:
 		return false
 	}
 	return true
+}
+
+// parts reads an array of parts.
+func (a *args) parts() (out []part) {
+	if a.value() != json.Delim('[') {
+		a.breaks("must be an array of objects")
+		return nil
+	}
+	for a.broken == nil && a.tokens.More() {
+		if len(out) == maxParts {
+			a.breaks("has more than " + strconv.Itoa(maxParts) + " parts")
+		}
+		out = append(out, a.part())
+	}
+	if a.broken == nil {
+		a.value() // the closing bracket
+	}
+	return out
+}
+
+func (a *args) part() (p part) {
+	named, valued := false, false
+	for _, member := range a.pairs(4, redeem.MaxBodyBytes) {
+		switch member.name {
+		case "name":
+			p.Name, named = member.value, true
+		case "value":
+			p.Value, valued = member.value, true
+		case "filename":
+			p.Filename = member.value
+		case "content_type":
+			p.ContentType = member.value
+		default:
+			a.breaks("has a part with a member other than name, value, filename and content_type")
+		}
+	}
+	if !named || !valued {
+		a.breaks("has a part without name or value")
+	}
+	if max(len(p.Name), len(p.Filename), len(p.ContentType)) > maxPartName {
+		a.breaks("has a name longer than " + strconv.Itoa(maxPartName) + " bytes")
+	}
+	return p
+}
+
+func (in *httpRequestIn) call() redeem.Call {
+	c := redeem.Call{
+		Method: in.Method, URL: in.URL, Headers: in.Headers.call(), Query: in.Query.call(),
+		Body: in.Body, JSON: json.RawMessage(in.JSON), Form: in.Form.call(),
+	}
+	for _, p := range in.Multipart {
+		c.Parts = append(c.Parts, redeem.Part(p))
+	}
+	return c
 }
 
 type httpRequestOut struct {
@@ -72,7 +157,7 @@ func httpRequest(b Broker) Tool {
 	t := Tool{
 		Name:  "http_request",
 		Title: "Make an HTTP request with secrets",
-		Description: `Make one HTTP request in which handles from get_secret stand where secrets belong, and get the answer with every secret in it masked. The request is made only if each handle stands in the place its secret allows (see destinations of get_secret), towards a host, path and method its secret allows; otherwise nothing is sent.
+		Description: `Make one HTTP request in which handles from get_secret stand where secrets belong, and get the answer with every secret in it masked. The request is made only if each handle stands in the place its secret allows (see destinations of get_secret), towards a host, path and method its secret allows; otherwise nothing is sent. Give the body as one of json, form, multipart or body.
 
 Redirects are not followed: the answer says where they point. Private and local addresses are refused unless the secret's owner named them.`,
 		Hints:  Hints{ReadOnly: false, Destructive: true, Idempotent: false, OpenWorld: true},
@@ -91,9 +176,7 @@ Redirects are not followed: the answer says where they point. Private and local 
 		if in.Method == "" {
 			in.Method = "GET"
 		}
-		got, err := b.HTTP(ctx, who, redeem.Call{
-			Method: in.Method, URL: in.URL, Headers: in.Headers.call(), Query: in.Query.call(), Body: in.Body,
-		})
+		got, err := b.HTTP(ctx, who, in.call())
 		if err != nil {
 			return failed(err)
 		}

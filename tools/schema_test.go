@@ -22,11 +22,15 @@ func TestSchemas(t *testing.T) {
 	r := &jsonschema.Reflector{
 		Anonymous: true, DoNotReference: true,
 		Mapper: func(kind reflect.Type) *jsonschema.Schema {
-			if kind != tools.FieldsType {
+			switch kind {
+			case tools.FieldsType:
+				most := uint64(redeem.MaxHeaders)
+				return &jsonschema.Schema{Type: "object", AdditionalProperties: &jsonschema.Schema{Type: "string"}, MaxProperties: &most}
+			case tools.ObjectType:
+				return &jsonschema.Schema{Type: "object", AdditionalProperties: jsonschema.TrueSchema}
+			default:
 				return nil
 			}
-			most := uint64(redeem.MaxHeaders)
-			return &jsonschema.Schema{Type: "object", AdditionalProperties: &jsonschema.Schema{Type: "string"}, MaxProperties: &most}
 		},
 	}
 	want := map[string]bool{}
