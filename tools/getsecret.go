@@ -134,7 +134,7 @@ func giveHandle(ctx context.Context, b Broker, who identity.Principal, p vault.P
 	out.Handle, out.HandleID = ticket.Text, ticket.ID
 	out.ExpiresAt, out.Uses = stamp(ticket.ExpiresAt), ticket.Uses
 	out.Destinations = destinations(ticket.Destinations)
-	out.Next = "Call http_request to one of the destinations and write the handle where {} stands. The secret is put in its place on the way out; you never see it."
+	out.Next = "Call http_request to one of the destinations and write the handle where the destination's in says. The secret is put in its place on the way out; you never see it."
 	return answer(out)
 }
 

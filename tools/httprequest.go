@@ -12,6 +12,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/policy/redeem"
+	"github.com/coatcheck-dev/coatcheck/vault"
 )
 
 // Limits of http_request beside those of package redeem.
@@ -150,6 +151,7 @@ type httpRequestOut struct {
 	Truncated    bool              `json:"truncated" jsonschema_description:"The body was longer than the limit and its end is missing."`
 	Masked       int               `json:"masked" jsonschema_description:"How many times a secret was masked in the answer."`
 	Redirect     string            `json:"redirect,omitempty" jsonschema_description:"Where the answer points. It was not followed: call again with this URL if it is allowed."`
+	Shown        string            `json:"shown" jsonschema:"enum=full,enum=fields,enum=status" jsonschema_description:"How much of the answer is shown. fields: only what the secret's owner lists, without headers; null stands for elements that are not shown. status: the status alone."`
 	Withheld     string            `json:"withheld,omitempty" jsonschema_description:"Why the body, and perhaps the headers, are missing."`
 }
 
@@ -191,6 +193,10 @@ func httpAnswer(got broker.Answer) Result {
 	out := httpRequestOut{
 		Status: got.Status, Headers: make(map[string]string, len(got.Headers)), Body: string(got.Body), BodyEncoding: "utf-8",
 		Truncated: got.Truncated, Masked: got.Masked, Redirect: got.Redirect, Withheld: got.Withheld,
+		Shown: string(got.Shown),
+	}
+	if got.Shown == vault.ShowFull {
+		out.Shown = "full"
 	}
 	for _, h := range got.Headers {
 		if before, twice := out.Headers[h.Name]; twice {
@@ -222,6 +228,9 @@ func (out *httpRequestOut) text() string {
 	note := func(text string) { b.WriteString("[coatcheck: " + text + "]\n") }
 	if out.Withheld != "" {
 		note(out.Withheld)
+	}
+	if out.Shown == string(vault.ShowFields) {
+		note("only the fields that the secret's owner lists are shown")
 	}
 	if out.Redirect != "" {
 		note("redirect to " + out.Redirect + " was not followed")

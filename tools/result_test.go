@@ -19,7 +19,7 @@ func TestGetSecretForms(t *testing.T) {
 	for as, want := range map[string]string{
 		"handle": `{"as":"handle",` + about + `false,"description":"for <tests> & fun","handle":"ash_0123456789abcdefghijklmnopqr",` +
 			`"handle_id":"h_0123456789","expires_at":"2026-07-28T12:15:00Z",` + to +
-			`"next":"Call http_request to one of the destinations and write the handle where {} stands. The secret is put in its place on the way out; you never see it."}`,
+			`"next":"Call http_request to one of the destinations and write the handle where the destination's in says. The secret is put in its place on the way out; you never see it."}`,
 		"redacted": `{"as":"redacted",` + about + `false,"description":"for <tests> & fun","expires_at":"2026-07-28T13:00:00Z",` + to +
 			`"redacted":"sk-••••••••","next":"This only tells what the secret is. To use it, call get_secret for a handle."}`,
 		"plaintext": `{"as":"plaintext",` + about + `false,"description":"for <tests> & fun","expires_at":"2026-07-28T13:00:00Z",` + to +

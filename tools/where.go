@@ -50,15 +50,20 @@ func (w *where) resolve() (vault.Path, *Failure) {
 
 // destination tells where a secret may go and how it is put there.
 type destination struct {
-	To string `json:"to" jsonschema_description:"What requests are allowed: methods, scheme, host, port and path patterns."`
-	In string `json:"in" jsonschema_description:"The one place in the request where the secret may stand, {} marking it. For example: header:Authorization: Bearer {}"`
+	To     string `json:"to" jsonschema_description:"What requests are allowed: methods, scheme, host, port and path patterns."`
+	In     string `json:"in" jsonschema_description:"The one place in the request where the handle may stand, {} marking it where there is text around. header:NAME: Bearer {}, query:NAME, basic:USER:{}, json:POINTER (a string of the JSON body), form:NAME (a field of a form)."`
+	Answer string `json:"answer,omitempty" jsonschema_description:"How much of the answer you are shown, when it is not all: status, or the fields of a JSON body (fields:/id,/items/*/name; * is every element)."`
 }
 
 func destinations(ds []vault.Destination) []destination {
 	out := make([]destination, 0, len(ds))
 	for _, d := range ds {
 		if d.HTTP != nil {
-			out = append(out, destination{To: d.String(), In: d.HTTP.In.String()})
+			to := destination{To: d.String(), In: d.HTTP.In.String()}
+			if d.HTTP.Answer.Show != vault.ShowFull {
+				to.Answer = d.HTTP.Answer.String()
+			}
+			out = append(out, to)
 		}
 	}
 	return out

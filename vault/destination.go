@@ -24,6 +24,7 @@ type HTTPDestination struct {
 	Paths   []Glob         `json:"paths,omitempty"`   // over the canonical URL path; none: every path
 	In      Place          `json:"in"`
 	Network []netip.Prefix `json:"network,omitempty"` // private ranges the host may resolve into
+	Answer  Answer         `json:"answer,omitzero"`   // how much of what comes back is shown
 }
 
 // Target is one concrete HTTP request, in the canonical form that redeem makes.
@@ -139,7 +140,8 @@ func (d Destination) Equal(e Destination) bool {
 // Equal reports whether two destinations say the same.
 func (h HTTPDestination) Equal(g HTTPDestination) bool {
 	return h.Scheme == g.Scheme && h.Host == g.Host && h.Port == g.Port && h.In == g.In &&
-		slices.Equal(h.Methods, g.Methods) && slices.Equal(h.Paths, g.Paths) && slices.Equal(h.Network, g.Network)
+		slices.Equal(h.Methods, g.Methods) && slices.Equal(h.Paths, g.Paths) && slices.Equal(h.Network, g.Network) &&
+		h.Answer.Equal(g.Answer)
 }
 
 // Limits of one destination.
@@ -152,7 +154,8 @@ const (
 )
 
 // Check normalises d in place (host spelling, sorted methods, masked networks)
-// and reports the first broken rule as an *[InvalidError] of field "to" or "in".
+// and reports the first broken rule as an *[InvalidError] of field "to", "in"
+// or "answer".
 func (d *Destination) Check() error {
 	h := d.HTTP
 	if h == nil {
@@ -190,7 +193,10 @@ func (d *Destination) Check() error {
 		}
 		h.Network[i] = n.Masked()
 	}
-	return h.In.check()
+	if err := h.In.check(); err != nil {
+		return err
+	}
+	return h.Answer.check()
 }
 
 func methodName(m string) bool {
@@ -226,7 +232,7 @@ func (h HTTPDestination) Allows(t Target) bool {
 }
 
 // String returns text that [ParseDestination] reads back when there is at
-// most one path, without the place and the network.
+// most one path, without the place, the network and the answer.
 func (d Destination) String() string {
 	h := d.HTTP
 	if h == nil {

@@ -136,6 +136,27 @@ func TestAllows(t *testing.T) {
 	}
 }
 
+// Destinations that older versions stored, and how new ones are stored: each is
+// read and written back to the byte.
+func TestStoredDestinations(t *testing.T) {
+	for stored, want := range map[string]string{
+		`{"http":{"scheme":"https","host":"api.openai.com","port":443,"in":{"in":"header","name":"Authorization","template":"Bearer {}"}}}`:                             "header:Authorization: Bearer {}, full",
+		`{"http":{"scheme":"http","host":"h","port":1,"methods":["GET"],"paths":["/a"],"in":{"in":"query","name":"key","template":"{}"},"network":["10.0.0.0/8"]}}`:     "query:key, full",
+		`{"http":{"scheme":"https","host":"h","port":443,"in":{"in":"basic","template":"user:{}"}}}`:                                                                    "basic:user:{}, full",
+		`{"http":{"scheme":"https","host":"h","port":443,"in":{"in":"json","name":"/a","template":"{}"},"answer":{"show":"status"}}}`:                                   "json:/a, status",
+		`{"http":{"scheme":"https","host":"h","port":443,"in":{"in":"form","name":"a","template":"k={}"},"answer":{"show":"fields","fields":["/id","/items/*/name"]}}}`: "form:a: k={}, fields:/id,/items/*/name",
+	} {
+		var d vault.Destination
+		if err := json.Unmarshal([]byte(stored), &d); err != nil {
+			t.Fatal(err)
+		}
+		back, err := json.Marshal(d)
+		if got := d.HTTP.In.String() + ", " + d.HTTP.Answer.String(); err != nil || got != want || string(back) != stored || d.Check() != nil {
+			t.Errorf("%s\n%s %s %v", stored, got, back, err)
+		}
+	}
+}
+
 func FuzzDestination(f *testing.F) {
 	for _, s := range []string{
 		"api.openai.com", "https://api.openai.com/v1/*", "GET,POST https://*.example.com:8443/api/*", "http://localhost:8080", "[::1]:80", "2001:db8::1:8443", "u@h", "https://h/%2e", "h/a,b", "x://y",

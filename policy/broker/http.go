@@ -23,6 +23,9 @@ type Answer struct {
 	Truncated bool   // the body was longer than the limit
 	Masked    int    // how many times a secret was masked
 	Withheld  string // why headers and body are missing; "" when they are there
+	// Shown is how much is shown: of ShowFields there are no headers and no
+	// Redirect, of ShowStatus there is no body either.
+	Shown vault.Show
 }
 
 // HTTP makes one HTTP request with the handles in it replaced by their values,
@@ -47,7 +50,12 @@ func (b *Broker) HTTP(ctx context.Context, who identity.Principal, call redeem.C
 		if err != nil {
 			return err
 		}
-		answer = b.scrubbed(who, response, b.plain.seen(who, prepared.Target().Origin(), o, b.now()))
+		plain := b.plain.seen(who, prepared.Target().Origin(), o, b.now())
+		var answers []vault.Answer
+		for _, p := range places {
+			answers = append(answers, p.Answers...)
+		}
+		answer = b.scrubbed(who, response, plain, answers)
 		return nil
 	})
 	if err != nil {
@@ -56,12 +64,17 @@ func (b *Broker) HTTP(ctx context.Context, who identity.Principal, call redeem.C
 	return answer, nil
 }
 
-// scrubbed shapes the answer. If the scrubber breaks, only the status is shown.
-func (b *Broker) scrubbed(who identity.Principal, r *redeem.Response, plain bool) Answer {
-	if plain {
-		return Answer{Status: r.Status, Withheld: "The secret is too short or too plain to be found in the answer, so only the status is shown."}
+// scrubbed shapes the answer: what the destinations show of it, scrubbed. If
+// the scrubber breaks, only the status is shown.
+func (b *Broker) scrubbed(who identity.Principal, r *redeem.Response, plain bool, answers []vault.Answer) Answer {
+	show := redeem.Strictest(answers)
+	switch {
+	case plain:
+		return statusOnly(r, "The secret is too short or too plain to be found in the answer, so only the status is shown.")
+	case show == vault.ShowStatus:
+		return statusOnly(r, "The owner of a secret in the request lets only the status be shown.")
 	}
-	a := Answer{Status: r.Status, Truncated: r.Truncated}
+	a := Answer{Status: r.Status, Truncated: r.Truncated, Shown: show}
 	if r.Withheld == redeem.WithheldEncoding {
 		a.Withheld = "The body is in a content encoding that cannot be scrubbed, so it is not shown."
 	}
@@ -72,17 +85,29 @@ func (b *Broker) scrubbed(who identity.Principal, r *redeem.Response, plain bool
 		broken = errors.Join(broken, err)
 		return clean
 	}
-	for _, h := range joined(r.Headers) {
-		if plainName(h.Name) && !b.c.Scrubber.Named(who.ID(), h.Name) {
-			a.Headers = append(a.Headers, redeem.Field{Name: h.Name, Value: string(scrub([]byte(h.Value), false))})
+	body := r.Body
+	if show == vault.ShowFields {
+		var some bool
+		if body, some = redeem.Select(body, answers); !some || r.Truncated {
+			return statusOnly(r, "The owner of a secret in the request lets only some fields be shown, and the answer has none of them or is not whole JSON.")
 		}
+	} else {
+		for _, h := range joined(r.Headers) {
+			if plainName(h.Name) && !b.c.Scrubber.Named(who.ID(), h.Name) {
+				a.Headers = append(a.Headers, redeem.Field{Name: h.Name, Value: string(scrub([]byte(h.Value), false))})
+			}
+		}
+		a.Redirect = string(scrub([]byte(r.Redirect), false))
 	}
-	a.Redirect = string(scrub([]byte(r.Redirect), false))
-	a.Body = scrub(r.Body, r.Truncated)
+	a.Body = scrub(body, r.Truncated)
 	if broken != nil {
-		return Answer{Status: r.Status, Withheld: "The answer could not be scrubbed, so only the status is shown."}
+		return statusOnly(r, "The answer could not be scrubbed, so only the status is shown.")
 	}
 	return a
+}
+
+func statusOnly(r *redeem.Response, why string) Answer {
+	return Answer{Status: r.Status, Shown: vault.ShowStatus, Withheld: why}
 }
 
 // joined puts the values of fields that repeat a name behind each other (RFC

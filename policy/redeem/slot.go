@@ -34,6 +34,9 @@ type Slot struct {
 type Placement struct {
 	Destination vault.HTTPDestination
 	Shape       string // how the policy makes the handle look, "{handle}" for the handle; "" is bare
+	// Answers are how much each destination that it fits shows of what comes
+	// back: all of them hold, in whatever order they stand with the secret.
+	Answers []vault.Answer
 }
 
 // Fits reports, as a *[Refusal] that says where the handle belongs, whether
@@ -100,19 +103,29 @@ func Where(p vault.Place) string {
 }
 
 // Fit returns the first of the destinations whose place all slots of that
-// handle fit and which covers the request. The error is the *[Refusal] of the
+// handle fit and which covers the request, with the answers of all those. The error is the *[Refusal] of the
 // last one that did not.
 func (p *Prepared) Fit(handle, shape string, destinations []vault.Destination) (Placement, error) {
 	var last error = refuse(CodeDestination, "No destination of the secret covers this request.", "Ask explain_access where it may go.")
+	var found Placement
 	for _, d := range destinations {
 		if d.HTTP == nil || !d.HTTP.Allows(p.target) {
 			continue
 		}
-		if last = p.fits(handle, Placement{*d.HTTP, shape}); last == nil {
-			return Placement{*d.HTTP, shape}, nil
+		place := Placement{Destination: *d.HTTP, Shape: shape}
+		if err := p.fits(handle, place); err != nil {
+			last = err
+			continue
 		}
+		if len(found.Answers) == 0 {
+			found = place
+		}
+		found.Answers = append(found.Answers, d.HTTP.Answer)
 	}
-	return Placement{}, last
+	if len(found.Answers) == 0 {
+		return Placement{}, last
+	}
+	return found, nil
 }
 
 func (p *Prepared) fits(handle string, place Placement) error {

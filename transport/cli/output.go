@@ -62,6 +62,7 @@ type destinationRow struct {
 	To      string   `json:"to"`
 	In      string   `json:"in"`
 	Network []string `json:"network,omitempty"`
+	Answer  string   `json:"answer"`
 }
 
 func describe(m vault.Metadata) secretRow {
@@ -71,7 +72,7 @@ func describe(m vault.Metadata) secretRow {
 		CreatedAt: m.CreatedAt, UpdatedAt: m.UpdatedAt, ExpiresAt: m.ExpiresAt, DeletedAt: m.DeletedAt,
 	}
 	for _, d := range m.Destinations {
-		to := destinationRow{To: d.String(), In: d.HTTP.In.String()}
+		to := destinationRow{To: d.String(), In: d.HTTP.In.String(), Answer: d.HTTP.Answer.String()}
 		for _, n := range d.HTTP.Network {
 			to.Network = append(to.Network, n.String())
 		}
@@ -119,6 +120,16 @@ func destinationsText(m vault.Metadata) string {
 	return strings.Join(to, " ")
 }
 
+// wayText says where a value may go, in which place, and what is shown of the
+// answer if that is not all.
+func wayText(d vault.Destination) string {
+	text := d.String() + " in " + d.HTTP.In.String()
+	if d.HTTP.Answer.Show != vault.ShowFull {
+		text += ", answer " + d.HTTP.Answer.String()
+	}
+	return text
+}
+
 func (a *app) writeMetadata(m vault.Metadata) error {
 	if a.json {
 		return a.writeJSON(describe(m))
@@ -133,7 +144,7 @@ func (a *app) writeMetadata(m vault.Metadata) error {
 		rows = append(rows, []string{"tag", name + "=" + m.Tags[name]})
 	}
 	for _, d := range m.Destinations {
-		rows = append(rows, []string{"may go to", d.String() + " in " + d.HTTP.In.String()})
+		rows = append(rows, []string{"may go to", wayText(d)})
 	}
 	if len(m.Destinations) == 0 {
 		rows = append(rows, []string{"may go to", "nowhere yet"})

@@ -16,9 +16,9 @@ import (
 // setFlags are the flags of secret set; only those given change anything.
 type setFlags struct {
 	valueFlags
-	keep                                           bool
-	to, network, tags                              []string
-	in, tier, kind, description, expires, generate string
+	keep                                                   bool
+	to, network, tags                                      []string
+	in, answer, tier, kind, description, expires, generate string
 }
 
 func (a *app) secretSet() *cobra.Command {
@@ -40,6 +40,12 @@ providers says, else as a bearer token:
   header:Authorization: Bearer {}    query:key    basic:user:{}
   json:/auth/token                   a string of a JSON body, by its JSON pointer
   form:client_secret                 a field of a form, URL-encoded or multipart
+
+--answer says how much an agent sees of what the API answers. Values are masked in
+all of it; the less is shown, the less depends on that:
+  full                               by default
+  fields:/id,/items/*/name           some fields of a JSON answer, no headers
+  status                             the status code alone
 
 --to and --tag replace all there are; an empty one ("") takes them away, and so
 do an empty --description and --generate. A date of --expires means its first
@@ -76,6 +82,7 @@ moment in UTC.`,
 	flags.BoolVar(&f.keep, "keep-value", false, "change only what the other flags say")
 	flags.StringArrayVar(&f.to, "to", nil, "where the value may go, a `DESTINATION` (repeatable)")
 	flags.StringVar(&f.in, "in", "", "where in the request it stands, a `PLACE` for every --to")
+	flags.StringVar(&f.answer, "answer", "full", "how `MUCH` of an answer is shown: full, fields:POINTERS or status")
 	flags.StringArrayVar(&f.network, "network", nil, "private network the --to hosts may lie in, a `CIDR` (repeatable)")
 	flags.StringVar(&f.tier, "tier", "", "how carefully it is given out, a `TIER`: standard, sensitive or critical")
 	flags.StringVar(&f.kind, "type", "", "what it is, a `TYPE`: api_key, oauth_token, db_credential, ssh_key, certificate, payment_credential, custom")
@@ -90,8 +97,8 @@ moment in UTC.`,
 func (f *setFlags) change(cmd *cobra.Command, now time.Time) (vault.Change, error) {
 	var c vault.Change
 	given := cmd.Flags().Changed
-	if (given("in") || given("network")) && !given("to") {
-		return c, usage("--in and --network need --to")
+	if (given("in") || given("network") || given("answer")) && !given("to") {
+		return c, usage("--in, --answer and --network need --to")
 	}
 	if f.keep {
 		if err := f.keepsSomething(given); err != nil {
@@ -149,6 +156,10 @@ func (f *setFlags) destinations() ([]vault.Destination, error) {
 		}
 		network = append(network, prefix.Masked())
 	}
+	answer, err := vault.ParseAnswer(f.answer)
+	if err != nil {
+		return nil, err
+	}
 	out := []vault.Destination{}
 	for _, text := range f.to {
 		if text == "" {
@@ -164,6 +175,7 @@ func (f *setFlags) destinations() ([]vault.Destination, error) {
 		if err != nil {
 			return nil, err
 		}
+		d.HTTP.Answer = answer
 		if p, known := providers.ForHost(d.HTTP.Host); known && f.in == "" {
 			if p.Needs != "" {
 				return nil, usage("--to %s needs --in '%s'. %s", d.HTTP.Host, p.In, p.Needs)
@@ -186,7 +198,7 @@ func (a *app) stored(d *desk, meta vault.Metadata, c vault.Change) error {
 		a.note("Changed %s; the value stays version %d.", meta.Path, meta.Version)
 	}
 	for _, to := range meta.Destinations {
-		a.note("  may go to %s in %s", to, to.HTTP.In)
+		a.note("  may go to %s", wayText(to))
 	}
 	if len(meta.Destinations) == 0 {
 		a.note("  may go nowhere yet: add a destination with --keep-value --to HOST")

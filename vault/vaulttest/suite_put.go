@@ -41,8 +41,15 @@ func (r *run) testDefaults() {
 
 func (r *run) full() (vault.Path, vault.Change) {
 	r.Helper()
-	d, err := vault.ParseDestination("GET,POST https://*.example.com:8443/v1/*", vault.Bearer)
+	place, err := vault.ParsePlace("json:/auth/token: Bearer {}")
 	if err != nil {
+		r.Fatal(err)
+	}
+	d, err := vault.ParseDestination("GET,POST https://*.example.com:8443/v1/*", place)
+	if err != nil {
+		r.Fatal(err)
+	}
+	if d.HTTP.Answer, err = vault.ParseAnswer("fields:/id,/items/*/name"); err != nil {
 		r.Fatal(err)
 	}
 	return "production/some service/api-key", vault.Change{

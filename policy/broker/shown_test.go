@@ -1,0 +1,96 @@
+package broker_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/coatcheck-dev/coatcheck/policy/broker"
+	"github.com/coatcheck-dev/coatcheck/policy/redeem"
+	"github.com/coatcheck-dev/coatcheck/vault"
+)
+
+// showing stores a secret that goes to base in header X-NAME and whose answers
+// are shown that far.
+func (f *fixture) showing(t *testing.T, name, base, how string) (value string) {
+	t.Helper()
+	d, err := vault.ParseDestination(base, vault.Place{In: vault.InHeader, Name: "X-" + name, Template: vault.Hole})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.HTTP.Answer, err = vault.ParseAnswer(how); err != nil {
+		t.Fatal(err)
+	}
+	return f.put(t, vault.Path("a/"+name), vault.Change{Destinations: &[]vault.Destination{d}})
+}
+
+// TestShown: an API that gives the value back in a way that no scrubber knows
+// gives nothing away where its answers are not shown, and neither does another
+// secret's use of the same request.
+func TestShown(t *testing.T) {
+	base := answers(t, func(w http.ResponseWriter, r *http.Request) {
+		odd := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(strings.ToUpper(s) + "!")) }
+		key := r.Header.Get("X-Full") + r.Header.Get("X-Some") + r.Header.Get("X-None")
+		w.Header().Set("X-Echo", odd(key))
+		w.Header().Set("Location", "/"+odd(key))
+		w.WriteHeader(http.StatusFound)
+		_ = json.NewEncoder(w).Encode(map[string]any{"id": 7, "echo": odd(key), "raw": r.Header.Get("X-Some")})
+	})
+	f := newDesk(t, allowAll)
+	f.showing(t, "Full", base, "full")
+	some := f.showing(t, "Some", base, "fields:/id,/raw")
+	f.showing(t, "Other", base, "fields:/id")
+	f.showing(t, "Nothing", base, "fields:/none")
+	f.showing(t, "None", base, "status")
+	for _, c := range []struct {
+		names []string
+		shown vault.Show
+		body  string
+	}{
+		{[]string{"Full"}, vault.ShowFull, "echo"},
+		{[]string{"Some"}, vault.ShowFields, `{"id":7,"raw":"[secret a/Some]"}`},
+		{[]string{"Full", "Some"}, vault.ShowFields, `{"id":7,"raw":"[secret a/Some]"}`},
+		{[]string{"Other", "Some"}, vault.ShowFields, `{"id":7}`},
+		{[]string{"Nothing"}, vault.ShowStatus, ""},
+		{[]string{"None"}, vault.ShowStatus, ""},
+		{[]string{"Full", "None", "Some"}, vault.ShowStatus, ""},
+	} {
+		t.Run(strings.Join(c.names, " "), func(t *testing.T) {
+			call := redeem.Call{URL: base + "/"}
+			for _, name := range c.names {
+				call.Headers = append(call.Headers, redeem.Field{Name: "X-" + name, Value: f.issue(t, local, broker.IssueRequest{Path: vault.Path("a/" + name)})})
+			}
+			got, err := f.HTTP(t.Context(), local, call)
+			if err != nil || got.Status != http.StatusFound || got.Shown != c.shown {
+				t.Fatalf("%+v %v", got, err)
+			}
+			if strings.Contains(string(got.Body), some) || (c.shown == vault.ShowStatus) != (got.Withheld != "") {
+				t.Fatalf("%s %q", got.Body, got.Withheld)
+			}
+			if c.shown == vault.ShowFull {
+				if !strings.Contains(string(got.Body), c.body) || got.Redirect == "" || len(got.Headers) == 0 {
+					t.Fatalf("%+v", got)
+				}
+				return
+			}
+			if string(got.Body) != c.body || got.Headers != nil || got.Redirect != "" {
+				t.Fatalf("%+v", got)
+			}
+		})
+	}
+}
+
+// A human who shows less of a secret's answers ends what older handles see.
+func TestShownLessByAHuman(t *testing.T) {
+	base := answers(t, func(http.ResponseWriter, *http.Request) {})
+	f := newDesk(t, allowAll)
+	f.showing(t, "Key", base, "full")
+	old := f.issue(t, local, broker.IssueRequest{Path: "a/Key"})
+	f.showing(t, "Key", base, "status")
+	_, err := f.HTTP(t.Context(), local, redeem.Call{URL: base, Headers: []redeem.Field{{Name: "X-Key", Value: old}}})
+	if codeOf(err) != string(broker.DestinationDenied) {
+		t.Fatal(err)
+	}
+}
