@@ -43,7 +43,7 @@ func newReader(t *testing.T) *reader {
 		r.env = append(r.env, name+"="+strings.TrimSpace(string(out)))
 	}
 	r.env = append(r.env, "HOME="+home, "XDG_CONFIG_HOME="+filepath.Join(home, ".config"), "GOBIN="+bin, "PATH="+bin+":"+os.Getenv("PATH"),
-		"OPENAI_API_KEY=sk-proj-"+rand.Text(), "TMPDIR="+home, "CGO_ENABLED=0",
+		"OPENAI_API_KEY=sk-proj-"+rand.Text(), "CLIENT_SECRET="+rand.Text(), "TMPDIR="+home, "CGO_ENABLED=0",
 		// The address in the README means this working copy here.
 		"GIT_CONFIG_COUNT=2", "GIT_CONFIG_KEY_0=url."+repo+".insteadOf", "GIT_CONFIG_VALUE_0=https://github.com/coatcheck-dev/coatcheck",
 		"GIT_CONFIG_KEY_1=safe.directory", "GIT_CONFIG_VALUE_1=*")
