@@ -123,14 +123,10 @@ func (a *app) readEnv(ctx context.Context, name string) ([]byte, error) {
 		}
 		return await(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(a.In, dotenv.MaxBytes+1)) })
 	}
-	info, err := os.Stat(name)
-	if err == nil && !info.Mode().IsRegular() {
-		return nil, usage("%s is not a regular file; use - for standard input", name)
+	file, err := private.OpenRegular(name)
+	if errors.Is(err, private.ErrNotRegular) {
+		return nil, usage("%w; use - for standard input", err)
 	}
-	if err != nil {
-		return nil, usage("FILE cannot be read: %w", err)
-	}
-	file, err := os.Open(name) //nolint:gosec // the user names it
 	if err != nil {
 		return nil, usage("FILE cannot be read: %w", err)
 	}

@@ -70,22 +70,26 @@ func trimLine(text []byte) []byte {
 }
 
 func (a *app) readText(ctx context.Context, f valueFlags, name string) ([]byte, error) {
-	if f.file != "" {
-		file, err := os.Open(f.file)
-		if err != nil {
-			return nil, usage("--file cannot be read: %w", err)
-		}
-		defer file.Close() //nolint:errcheck // opened for reading only
-		text, err := io.ReadAll(io.LimitReader(file, maxInput+1))
-		if err != nil {
-			return nil, usage("--file cannot be read: %w", err)
-		}
-		return text, nil
+	if f.file != "" { // which may be a pipe: <(a command) is one, whose opening waits too
+		return await(ctx, func() ([]byte, error) { return readFile(f.file) })
 	}
 	if isTerminal(a.In) {
 		return a.prompt(ctx, int(a.In.(*os.File).Fd()), name)
 	}
 	return await(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(a.In, maxInput+1)) })
+}
+
+func readFile(name string) ([]byte, error) {
+	file, err := os.Open(name) //nolint:gosec // the user names it
+	if err != nil {
+		return nil, usage("--file cannot be read: %w", err)
+	}
+	defer file.Close() //nolint:errcheck // opened for reading only
+	text, err := io.ReadAll(io.LimitReader(file, maxInput+1))
+	if err != nil {
+		return nil, usage("--file cannot be read: %w", err)
+	}
+	return text, nil
 }
 
 // prompt reads a line that the terminal does not show.

@@ -62,6 +62,7 @@ package connect
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -70,6 +71,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/coatcheck-dev/coatcheck/transport/connect/jsonc"
+	"github.com/coatcheck-dev/coatcheck/vault/private"
 )
 
 // Name is the name of our entry in every client's list of servers.
@@ -207,18 +209,27 @@ func (e entry) says(had any) bool {
 const maxFile = 64 << 20
 
 func read(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+	f, err := private.OpenRegular(path)
+	if errors.Is(err, private.ErrNotRegular) {
+		return nil, notAFile(path)
+	}
 	if err != nil {
 		if _, e := os.Lstat(path); e == nil && errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("%s is a link that leads nowhere", path)
 		}
 		return nil, err
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxFile {
-		return nil, fmt.Errorf("%s is not a file of at most 64 MiB", path)
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err = errors.Join(err, f.Close()); err == nil && len(text) > maxFile {
+		err = notAFile(path)
 	}
-	return os.ReadFile(path) //nolint:gosec // the file that is to change
+	if err != nil {
+		return nil, err
+	}
+	return text, nil
 }
+
+func notAFile(path string) error { return fmt.Errorf("%s is not a file of at most 64 MiB", path) }
 
 // check refuses what would not work when the client starts us.
 func (env Env) check(k kind) error {

@@ -65,10 +65,14 @@ func checkKind(path string, info os.FileInfo, dir bool) error {
 	case dir && !info.IsDir():
 		return fmt.Errorf("%s is not a folder", path)
 	case !dir && !info.Mode().IsRegular():
-		return fmt.Errorf("%s is not a regular file", path)
+		return fmt.Errorf("%s %w", path, ErrNotRegular)
 	}
 	return nil
 }
+
+// ErrNotRegular means that there is a folder, a pipe, a device or a socket where a file
+// should be. Name a file.
+var ErrNotRegular = errors.New("is not a regular file")
 
 // CreateFile is [WriteFile] for a file that must not exist yet; when it does,
 // it is left alone and the error is [fs.ErrExist]. Of several callers at the
@@ -131,17 +135,41 @@ func ReadFile(path string, limit int) ([]byte, error) {
 // the file.
 func OpenOwned(path string) (*os.File, error) { return open(path, owned) }
 
+// OpenRegular opens for reading a regular file, whoever it belongs to. Like
+// [OpenOwned], and unlike os.Open, it never waits for the other end of a pipe.
+// Errors: [ErrNotRegular] and those of os.Open.
+func OpenRegular(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkKind(path, info, false); err != nil {
+		return nil, err
+	}
+	return openAnd(path, func(f *os.File) error {
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		return checkKind(path, info, false)
+	})
+}
+
 // open opens a file and then checks what it opened. The check by name comes
 // first for its errors, and because opening a device may do something.
 func open(path string, d demand) (*os.File, error) {
 	if err := check(path, false, d); err != nil {
 		return nil, err
 	}
+	return openAnd(path, func(f *os.File) error { return checkOpen(f, d) })
+}
+
+func openAnd(path string, check func(*os.File) error) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|noWait, 0) //nolint:gosec // the caller names the file
 	if err != nil {
 		return nil, err
 	}
-	if err := checkOpen(f, d); err != nil {
+	if err := check(f); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil

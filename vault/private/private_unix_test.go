@@ -294,6 +294,64 @@ func TestOpenIsOfWhatWasChecked(t *testing.T) {
 	}
 }
 
+// TestOpenRegular: a pipe that takes the file's place between the look at it and
+// its opening is refused, and nobody waits for its other end.
+func TestOpenRegular(t *testing.T) {
+	dir := t.TempDir()
+	pipe, path := filepath.Join(dir, "pipe"), filepath.Join(dir, "link")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, path := range map[string]string{"folder": dir, "pipe": pipe, "device": "/dev/null"} {
+		if f, err := private.OpenRegular(path); !errors.Is(err, private.ErrNotRegular) {
+			t.Errorf("%s: %v, %v", name, f, err)
+		}
+	}
+	if _, err := private.OpenRegular(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing: %v", err)
+	}
+	good := file(t, 0o644)
+	swap := func(to string) {
+		if err := errors.Join(os.Symlink(to, path+".new"), os.Rename(path+".new", path)); err != nil {
+			t.Error(err)
+		}
+	}
+	swap(good)
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for !stop.Load() {
+			swap(pipe)
+			swap(good)
+		}
+	})
+	opened := make(chan int, 1)
+	go func() {
+		n := 0
+		for range 5000 {
+			f, err := private.OpenRegular(path)
+			if err == nil {
+				n++
+				_ = f.Close()
+			} else if !errors.Is(err, private.ErrNotRegular) {
+				t.Error(err)
+				break
+			}
+		}
+		opened <- n
+	}()
+	select {
+	case n := <-opened:
+		if n == 0 {
+			t.Error("never opened")
+		}
+	case <-time.After(time.Minute):
+		t.Error("it waits for the other end of the pipe")
+	}
+	stop.Store(true)
+	wg.Wait()
+}
+
 func TestReadFile(t *testing.T) {
 	if got, err := private.ReadFile(file(t, 0o600), 7); err != nil || string(got) != "content" {
 		t.Errorf("%q, %v", got, err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -36,7 +37,7 @@ func NewSwap(path string, before, after []byte) (*Swap, error) {
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is not a regular file", target)
+		return nil, fmt.Errorf("%s %w", target, ErrNotRegular)
 	case info.Mode().Perm()&0o200 == 0:
 		return nil, &fs.PathError{Op: "rewrite", Path: target, Err: fs.ErrPermission}
 	case names(info) > 1:
@@ -54,8 +55,12 @@ func NewSwap(path string, before, after []byte) (*Swap, error) {
 }
 
 func (s *Swap) unchanged() error {
-	now, err := os.ReadFile(s.path)
+	f, err := OpenRegular(s.path)
 	if err != nil {
+		return err
+	}
+	now, err := io.ReadAll(io.LimitReader(f, int64(len(s.before))+1))
+	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	if !bytes.Equal(now, s.before) {
