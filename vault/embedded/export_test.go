@@ -20,6 +20,9 @@ func Hurried(src KeySource, wait time.Duration) KeySource {
 	return src
 }
 
+// Hasty lets a keyring ask its source again at once.
+func Hasty(k *Keyring) { k.pause = 0 }
+
 // Proxied reports whether a transit source would ask anybody for a proxy.
 func Proxied(src KeySource) bool {
 	client, err := src.(*transit).client()

@@ -162,6 +162,7 @@ func TestPassphraseRules(t *testing.T) {
 		{"two lines", words + "\n" + words + "\n", "more than one line"},
 		{"a carriage return", "correct\rhorse battery", "more than one line"},
 		{"a NUL", "correct\x00horse battery", "control character"},
+		{"a byte order mark", "\ufeffcorrect horse battery", "begins with a byte order mark"},
 		{"not UTF-8", "correct\xffhorse battery", "is not UTF-8"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

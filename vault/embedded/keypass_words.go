@@ -56,10 +56,12 @@ func (p *passphrase) typedTwice(ctx context.Context) ([]byte, error) {
 	}
 	again, err := p.typed(ctx, "The same again")
 	if err != nil {
+		clear(words)
 		return nil, err
 	}
 	defer clear(again)
 	if !bytes.Equal(words, again) {
+		clear(words)
 		return nil, invalidPassphrase("was not typed twice the same; nothing was changed")
 	}
 	return words, nil
@@ -111,6 +113,8 @@ func canonical(text []byte) ([]byte, error) {
 		return nil, invalidPassphrase("is empty")
 	case len(text) > maxPassphrase:
 		return nil, invalidPassphrase(fmt.Sprintf("is longer than %d bytes", maxPassphrase))
+	case bytes.HasPrefix(text, []byte("\ufeff")): // which nobody would type
+		return nil, invalidPassphrase("begins with a byte order mark; save its file as UTF-8 without one")
 	case !utf8.Valid(text):
 		return nil, invalidPassphrase("is not UTF-8 text")
 	case bytes.ContainsFunc(text, unicode.IsControl):

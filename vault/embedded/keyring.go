@@ -22,9 +22,26 @@ type Keyring struct {
 	held   atomic.Pointer[keys]
 	opened opened
 
-	mu  sync.Mutex // one look into the source at a time
-	src KeySource
+	mu     sync.Mutex // one look into the source at a time
+	src    KeySource
+	failed failedOpen
+	pause  time.Duration
 }
+
+// failedOpen is the last try to open a keyset that came after the start.
+type failedOpen struct {
+	sealed []byte
+	err    error
+	at     time.Time
+}
+
+// A keyset that came after the start is opened inside a transaction, which may have
+// the database to itself: the source has reopenWait for it, and is asked for the
+// same one again after reopenPause only, whoever waits meanwhile.
+const (
+	reopenWait  = 3 * time.Second
+	reopenPause = 3 * time.Second
+)
 
 // OpenKeyring opens the keyset of db with src, making one on first use.
 // Errors: those of [KeySource], [vault.ErrCorrupt] and of the database.
@@ -58,7 +75,7 @@ func OpenKeyring(ctx context.Context, db *sqldb.DB, src KeySource) (*Keyring, er
 	if err != nil {
 		return nil, err
 	}
-	k := &Keyring{id: id, src: src}
+	k := &Keyring{id: id, src: src, pause: reopenPause}
 	k.held.Store(held)
 	return k, nil
 }
@@ -129,20 +146,26 @@ func (k *Keyring) current(tx *sqldb.Tx) (*keys, error) {
 	return k.reopen(sealed)
 }
 
-// reopen opens a keyset that came after this process started. The source bounds
-// how long that takes; it does not ask a person again.
+// reopen opens a keyset that came after this process started. The source does not
+// ask a person again.
 func (k *Keyring) reopen(sealed []byte) (*keys, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if held := k.held.Load(); bytes.Equal(held.sealed, sealed) {
 		return held, nil // another call was first
 	}
-	held, err := openKeyset(context.Background(), k.src, k.id, sealed)
-	switch {
-	case errors.Is(err, vault.ErrKeyWrong), errors.Is(err, vault.ErrKeyMissing):
-		return nil, fmt.Errorf("%w: the vault was given another key after this process started, and %s does not open it; start the process anew, with the new key source",
+	if bytes.Equal(k.failed.sealed, sealed) && time.Since(k.failed.at) < k.pause {
+		return nil, k.failed.err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), reopenWait)
+	defer cancel()
+	held, err := openKeyset(ctx, k.src, k.id, sealed)
+	if errors.Is(err, vault.ErrKeyWrong) || errors.Is(err, vault.ErrKeyMissing) {
+		err = fmt.Errorf("%w: the vault was given another key after this process started, and %s does not open it; start the process anew, with the new key source",
 			vault.ErrKeyWrong, k.src)
-	case err != nil:
+	}
+	if err != nil {
+		k.failed = failedOpen{sealed: sealed, err: err, at: time.Now()}
 		return nil, err
 	}
 	k.held.Store(held)

@@ -187,7 +187,7 @@ func (t *transit) silent(ctx context.Context, err error) error {
 	case certificateError(err):
 		return t.unavailable("its certificate is not trusted here; name the authority's with ca-file")
 	case ctx.Err() != nil:
-		return t.unavailable(fmt.Sprintf("no answer in %s", transitWait))
+		return t.unavailable("no answer in time")
 	default:
 		return t.unavailable("no answer; see that it runs and that its address is right")
 	}
