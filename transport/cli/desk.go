@@ -131,7 +131,7 @@ func (a *app) wire(ctx context.Context, h home, strict bool) (*desk, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	d, err := a.assemble(ctx, h, db, source, rules, log)
+	d, err := a.assemble(ctx, h, db, a.follow(h, choice, source), rules, log)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

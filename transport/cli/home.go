@@ -82,11 +82,6 @@ limits:
   drain: 10s
 `
 
-// defaultConfigWith is defaultConfig with another line for key_source.
-func defaultConfigWith(line string) string {
-	return strings.Replace(defaultConfig, keyField+": \"\"\n", line, 1)
-}
-
 type config struct {
 	KeySource    string   `yaml:"key_source"`
 	Listen       string   `yaml:"listen"`

@@ -6,7 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"runtime"
-	"strconv"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,20 +14,25 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy"
 	"github.com/coatcheck-dev/coatcheck/vault/embedded"
 	"github.com/coatcheck-dev/coatcheck/vault/private"
+	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
 // initialise fills an empty home and returns what it made. With complete it also
 // makes what else is missing: a lost policy is put back only when somebody asks
 // for it, since a start without rules must not pass unnoticed. What exists is
 // not touched, and a database without its key is left alone: a new key would
-// not open it. keySource, if not "", is written into a new configuration.
+// not open it. keySource, if not "", is written into the configuration of a home that
+// has no vault yet: an earlier try may have ended at another source.
 //
 // The key comes last: whoever finds it finds the rest, also when several clients
 // start at the same moment or one is killed half-way.
 func (a *app) initialise(ctx context.Context, h home, complete bool, keySource string) (made []string, err error) {
 	choice, err := a.keySource(h)
+	bare := missing(h.database())
 	if err == nil && keySource != "" {
-		choice, err = a.newChoice(h, choice, keySource)
+		if bare, err = h.bare(ctx); err == nil {
+			choice, err = a.newChoice(h, choice, keySource, bare)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -43,21 +48,30 @@ func (a *app) initialise(ctx context.Context, h home, complete bool, keySource s
 	if !first && !complete {
 		return nil, nil
 	}
-	settings := defaultConfig
+	settings := []byte(defaultConfig)
 	if keySource != "" {
-		settings = defaultConfigWith(keyField + ": " + strconv.Quote(keySource) + "\n")
+		settings = withKeyField(settings, choice.source.String())
 	}
-	for _, file := range []struct{ path, text string }{{h.policy(), policy.Default}, {h.config(), settings}} {
+	for _, file := range []struct {
+		path string
+		text []byte
+	}{{h.policy(), []byte(policy.Default)}, {h.config(), settings}} {
 		if !missing(file.path) {
 			continue
 		}
-		if err := private.WriteFile(file.path, []byte(file.text)); err != nil {
+		if err := private.WriteFile(file.path, file.text); err != nil {
 			return made, err
 		}
 		made = append(made, file.path)
 	}
-	if !missing(h.database()) {
+	if !bare {
 		return made, nil
+	}
+	if keySource != "" && !slices.Contains(made, h.config()) {
+		if err := h.configureKey(choice.source.String(), false); err != nil {
+			return made, err
+		}
+		made = append(made, h.config())
 	}
 	switch newKey, err := h.makeKey(ctx, choice); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -73,17 +87,31 @@ func (a *app) initialise(ctx context.Context, h home, complete bool, keySource s
 }
 
 // newChoice is the source that init is told to use.
-func (a *app) newChoice(h home, now keyChoice, uri string) (keyChoice, error) {
+func (a *app) newChoice(h home, now keyChoice, uri string, bare bool) (keyChoice, error) {
 	next, err := a.chosen(uri, "--key-source")
 	switch {
 	case err != nil || next.source.String() == now.source.String():
 		return next, err
 	case now.by == keyVariable:
 		return next, usage("--key-source and %s say different things", keyVariable)
-	case !missing(h.database()) || !missing(h.config()):
+	case !bare:
 		return next, usage("there is a home in %s already; to change what opens it: coatcheck rekey --to SOURCE", h)
 	}
 	return next, nil
+}
+
+// bare reports a home whose vault has no keyset yet, so that nothing needs the source
+// that was chosen before: an init that found no keyring, or nobody to ask, leaves such.
+func (h home) bare(ctx context.Context) (bool, error) {
+	if missing(h.database()) {
+		return true, nil
+	}
+	db, err := sqldb.Open(ctx, h.database(), migrations())
+	if err != nil {
+		return false, err
+	}
+	mark, err := embedded.SealedBy(ctx, db)
+	return mark == "", errors.Join(err, db.Close())
 }
 
 // makeKey makes the key that a source keeps, one process at a time: a file can

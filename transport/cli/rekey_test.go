@@ -221,6 +221,10 @@ func TestRekeyKilledAtEveryStep(t *testing.T) {
 			t.Fatalf("step %d: code %d: %s", step, code, out)
 		}
 		if _, err := os.Stat(filepath.Join(h.home(), "rekey")); err == nil || opens == h.other() {
+			if code, out := h.command(t, "KILL=1", "rekey"); code != -1 && code != 0 {
+				t.Fatalf("step %d, the second run: code %d: %s", step, code, out)
+			}
+			h.check(t)
 			h.finish(t) // goes on to the source that was named then
 		} else {
 			h.finish(t, "--to", h.other()) // nothing had been begun

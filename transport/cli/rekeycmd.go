@@ -40,6 +40,8 @@ func (a *app) rekeyCommand() *cobra.Command {
 		Use: "rekey", Short: "Give the vault a new key, and a new place to keep it", Args: nothing,
 		Long: "Makes a new key, seals every record of the vault with it and drops the key before, while other\n" +
 			"processes go on. With --to the new key is sealed by another source, and config.yaml says so.\n" +
+			"Processes that run follow there, unless COATCHECK_KEY_SOURCE names theirs or somebody would\n" +
+			"have to type or hand over the new one; those are to be started anew.\n" +
 			"If it is stopped at any point nothing is lost, and running it again finishes the work.\n\n" +
 			"What was copied before stays as it was: an old copy of the database opens with the old key.\n\n" + sourceHelp,
 		Example: "  coatcheck rekey\n  coatcheck rekey --to keyring:\n  coatcheck rekey --to passphrase:",
@@ -94,8 +96,8 @@ func (a *app) rekey(ctx context.Context, h home, to string) (err error) {
 			return err
 		}
 	}
-	if target != nil && r.choice.by != keyVariable {
-		if _, _, err := h.configureKey(target.String()); err != nil {
+	if target != nil && r.choice.by != keyVariable { // what could fail after the switch fails before
+		if err := h.configureKey(target.String(), true); err != nil {
 			return err
 		}
 	}
@@ -122,7 +124,7 @@ func (r *rekeying) run(ctx context.Context, target embedded.KeySource) error {
 		r.finished = true
 	}
 	switch {
-	case target == nil && left != nil && !state.Unfinished: // stopped before the switch
+	case target == nil && left != nil: // stopped before the switch
 		target = left
 	case r.finished && (target == nil || target.String() == state.Source.String()):
 		return r.report(state.Source)
@@ -141,7 +143,8 @@ func (r *rekeying) run(ctx context.Context, target embedded.KeySource) error {
 }
 
 // settle ends a change of the source that an earlier run has left: after the
-// switch it is written down, before it is forgotten, and returned.
+// switch it is written down. Before, it is returned, and its note stays until that of
+// the next change replaces it, so that another kill does not forget it.
 func (r *rekeying) settle(ctx context.Context) (left embedded.KeySource, err error) {
 	c := r.choice
 	if c.change == nil {
@@ -155,7 +158,7 @@ func (r *rekeying) settle(ctx context.Context) (left embedded.KeySource, err err
 		r.moved = true
 		return nil, r.d.home.endChange(c.change.To, true)
 	}
-	return c.next, r.d.home.endChange("", false)
+	return c.next, nil
 }
 
 // begin makes the new key and puts it to use.
@@ -237,7 +240,10 @@ func (r *rekeying) report(source embedded.KeySource) error {
 	if r.choice.by == keyVariable {
 		r.note("%s is set and names the source before. Set it now, also for clients (coatcheck connect):\n  %s=%s", keyVariable, keyVariable, source)
 	}
-	r.note("Start running 'coatcheck serve' and clients anew. Keep what opened it before for as long as you keep\nbackups from before, and no longer: with such a backup it still opens every secret as it was.")
+	if r.choice.by == keyVariable || asksOnce(source) {
+		r.note("Start running 'coatcheck serve' and clients anew: they cannot open it any more.")
+	}
+	r.note("Keep what opened it before for as long as you keep backups from before, and no longer: with such\na backup it still opens every secret as it was.")
 	return nil
 }
 
