@@ -151,7 +151,10 @@ func (c *conn) query(query string, args []any, each func(columns []driver.Value)
 	if err != nil {
 		return c.check(err)
 	}
-	return errors.Join(c.eachRow(rows, each), c.check(rows.Close()))
+	// Also when each panics: rows left open would keep the connection in the
+	// snapshot of this transaction for good.
+	defer func() { err = errors.Join(err, c.check(rows.Close())) }()
+	return c.eachRow(rows, each)
 }
 
 func (c *conn) close() error {

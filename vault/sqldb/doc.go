@@ -3,7 +3,9 @@
 // and work on a [*Tx].
 //
 // The one rule: when [DB.Update] returns nil, everything its function wrote is
-// on disk; when it returns an error, nothing of it is.
+// on disk; when it returns an error, nothing of it is, except that a disk which
+// failed in the middle of a commit ([vault.ErrStorageFailed]) may show all of it
+// after a crash.
 //
 //	db, err := sqldb.Open(ctx, path, migrations)
 //	err = db.Update(ctx, func(tx *sqldb.Tx) error {

@@ -46,7 +46,7 @@ func sentinelOf(err error) error {
 			return vault.ErrStorageFull
 		}
 		switch e.Code() & 0xff { // primary result code
-		case lib.SQLITE_BUSY, lib.SQLITE_LOCKED:
+		case lib.SQLITE_BUSY, lib.SQLITE_LOCKED, lib.SQLITE_PROTOCOL: // the last: it lost the race for a snapshot for seconds
 			return vault.ErrBusy
 		case lib.SQLITE_FULL:
 			return vault.ErrStorageFull

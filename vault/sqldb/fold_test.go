@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -166,5 +167,55 @@ func TestLogIsEmptiedOnceNobodyReadsIt(t *testing.T) {
 	}
 	if got := count(t, reader); got != enough+1 {
 		t.Errorf("%d rows", got)
+	}
+}
+
+// TestErasureMeetsFolding: the one who empties the log stands in the queue behind
+// a write that must wait for the log to be emptied too. Neither waits for the other
+// for ever, and both find it empty.
+func TestErasureMeetsFolding(t *testing.T) {
+	path := filepath.Join(privateDir(t), "x.db")
+	db := openPatient(t, path)
+	other, err := sqldb.OpenTurn(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close() }()
+	began, end := make(chan struct{}), make(chan struct{})
+	erased := make(chan error, 2)
+	go func() {
+		erased <- db.Update(t.Context(), func(tx *sqldb.Tx) error {
+			tx.Erase()
+			close(began)
+			<-end
+			return insert(1)(tx)
+		})
+	}()
+	<-began
+	go func() {
+		erased <- db.Update(t.Context(), func(tx *sqldb.Tx) error {
+			tx.Erase()
+			return insert(2)(tx)
+		})
+	}()
+	awaitQueue(db, 1)
+	got := make(chan error)
+	go func() { got <- other.Take(t.Context(), time.Minute) }() // so that the second write stands still
+	for !other.Asks() {
+		runtime.Gosched()
+	}
+	close(end)
+	if err := <-got; err != nil {
+		t.Fatal(err)
+	}
+	awaitQueue(db, 2) // the second write, and the emptying that the first one owes
+	release(t, other)
+	for range 2 {
+		if err := <-erased; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := logSize(t, path); n > 0 {
+		t.Errorf("a log of %d bytes is left", n)
 	}
 }

@@ -61,6 +61,30 @@ func TestScan(t *testing.T) {
 	}
 }
 
+// TestPanicInQuery: a function that panics over a row leaves the connection as
+// fresh as it was, so that the next view sees what was written since.
+func TestPanicInQuery(t *testing.T) {
+	db := open(t)
+	if err := db.Update(t.Context(), insert(1)); err != nil {
+		t.Fatal(err)
+	}
+	look := func(query string) (seen any) {
+		defer func() { seen = recover() }()
+		return db.View(t.Context(), func(tx *sqldb.Tx) error {
+			return tx.Query(query, nil, func(func(...any) error) error { panic(errBoom) })
+		})
+	}
+	if seen := look("SELECT a FROM t"); seen != errBoom { //nolint:errorlint // the value itself must arrive
+		t.Fatalf("got %v", seen)
+	}
+	if err := db.Update(t.Context(), insert(2)); err != nil {
+		t.Fatal(err)
+	}
+	if got := count(t, db); got != 2 { // on the same connection, which was idle
+		t.Errorf("%d rows, want 2", got)
+	}
+}
+
 func TestQuery(t *testing.T) {
 	db := open(t)
 	err := db.Update(t.Context(), func(tx *sqldb.Tx) error {

@@ -81,13 +81,22 @@ func (db *DB) lead(own *job) {
 		pages := db.writer.written()
 		_ = db.turn.release() // fails only where there is nothing left to release
 		db.queue.pass()
+		// Who folds is told first: foldAfter may wait for what that one holds.
+		tell(batch[1:], true)
 		db.foldAfter(batch, pages)
-		for _, j := range batch[1:] {
-			j.wake <- struct{}{}
-		}
+		tell(batch[1:], false)
 	}()
 	db.work(batch)
 	whole = true
+}
+
+// tell wakes the jobs that were done beside the writes, or the writes.
+func tell(batch []*job, beside bool) {
+	for _, j := range batch {
+		if (j.beside != nil) == beside {
+			j.wake <- struct{}{}
+		}
+	}
 }
 
 // work does what the batch asks for: the writes in one transaction, then the rest.
