@@ -15,3 +15,6 @@ func HostCheck(port string, allow ...string) (func(host string) bool, error) {
 func Strangers(log *slog.Logger) func(uid uint32, err error) {
 	return (&strangers{log: log}).refused
 }
+
+// Break closes the TCP listener under a server that serves.
+func (s *Server) Break() error { return s.ln.Close() }

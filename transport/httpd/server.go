@@ -151,11 +151,10 @@ func (s *Server) Close() error {
 	return s.unbind()
 }
 
-// Serve answers requests until ctx ends. Then it takes no more, ends or tells
-// the streams, gives calls under way Limits.Drain to finish, cuts the rest, and
-// returns nil. When it returns no handler runs any more, except one that
-// ignores the end of its context for as long again. An error means that the
-// socket broke.
+// Serve answers requests until ctx ends or a listener breaks. Then it takes no
+// more, ends or tells the streams, gives calls under way Limits.Drain to finish,
+// cuts the rest, and returns nil, or what broke. When it returns no handler runs
+// any more, except one that ignores the end of its context for as long again.
 func (s *Server) Serve(ctx context.Context) error {
 	defer s.endCalls()
 	listeners := s.listeners()
@@ -164,9 +163,11 @@ func (s *Server) Serve(ctx context.Context) error {
 		s.log.LogAttrs(ctx, slog.LevelInfo, "listening", slog.String("addr", ln.Addr().String()), slog.Bool("tls", s.secure && ln == s.ln))
 		go func() { served <- s.http.Serve(ln) }()
 	}
+	running := len(listeners)
+	var broke error
 	select {
-	case err := <-served:
-		return errors.Join(err, s.http.Close(), ended(served, len(listeners)-1))
+	case broke = <-served:
+		running--
 	case <-ctx.Done():
 	}
 	close(s.stopping)
@@ -181,7 +182,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		err = s.http.Close()
 	}
 	s.endCalls() // nobody is left who could be answered
-	err = errors.Join(err, ended(served, len(listeners)))
+	err = errors.Join(broke, err, ended(served, running))
 	select {
 	case <-s.active.stop():
 	case <-time.After(s.limits.Drain):

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -364,6 +365,45 @@ func TestServeError(t *testing.T) {
 	defer cancel()
 	if err := srv.Serve(ctx); err == nil {
 		t.Fatal("served on a closed socket")
+	}
+}
+
+// TestListenerBreaks: a call under way is answered and its handler has ended when
+// Serve returns what broke.
+func TestListenerBreaks(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	var left atomic.Bool
+	srv, err := httpd.New(httpd.Config{Listen: ":0", Authenticate: authenticate, Ready: ready, MCP: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(entered)
+		<-release
+		_, _ = io.WriteString(w, "done")
+		left.Store(true)
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error)
+	go func() { served <- srv.Serve(t.Context()) }()
+	addr := srv.Addr().String()
+	_, port, _ := net.SplitHostPort(addr)
+	idle, call := dial(t, addr), dial(t, addr)
+	if _, err := io.WriteString(call, strings.ReplaceAll(request("POST", "/mcp", "{}"), "{port}", port)); err != nil {
+		t.Fatal(err)
+	}
+	<-entered
+	if err := srv.Break(); err != nil {
+		t.Fatal(err)
+	}
+	ends(t, idle) // the server has noticed
+	close(release)
+	if got := read(t, call, "POST"); got.status != http.StatusOK || got.body != "done" {
+		t.Errorf("answered %d %q", got.status, got.body)
+	}
+	if err := <-served; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Serve: %v", err)
+	}
+	if !left.Load() {
+		t.Error("Serve returned before the handler")
 	}
 }
 
