@@ -40,7 +40,11 @@ func newReader(t *testing.T) *reader {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.env = append(r.env, name+"="+strings.TrimSpace(string(out)))
+		value := strings.TrimSpace(string(out))
+		if name == "GOFLAGS" { // else Go compiles each package anew for the folder of the clone
+			value += " -trimpath"
+		}
+		r.env = append(r.env, name+"="+value)
 	}
 	r.env = append(r.env, "HOME="+home, "XDG_CONFIG_HOME="+filepath.Join(home, ".config"), "GOBIN="+bin, "PATH="+bin+":"+os.Getenv("PATH"),
 		"OPENAI_API_KEY=sk-proj-"+rand.Text(), "CLIENT_SECRET="+rand.Text(), "TMPDIR="+home, "CGO_ENABLED=0",
