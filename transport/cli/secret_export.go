@@ -35,6 +35,10 @@ the values and reads none.
 
 A .env file has names without slashes and values of text: secrets further below, in
 other namespaces or with binary values need --json, and so does the whole vault.
+Names that shells or other programs obey, such as PATH, BASH_ENV, LD_PRELOAD,
+NODE_OPTIONS or GIT_SSH_COMMAND, are refused: whoever may store a secret would choose
+what runs where the file is sourced. No list of them is complete; read the names
+before you source a file with secrets that others may store.
 Expired secrets are left out; their values stay shut.`,
 		Example: "  coatcheck secret export production/app --out .env\n" +
 			"  coatcheck secret export production/app --references > .env.example\n" +
@@ -184,7 +188,10 @@ func envNames(list []vault.Metadata, namespace string) ([]string, error) {
 		if m.Binary {
 			return nil, notInEnv(m.Path, "has a binary value")
 		}
-		if _, err := dotenv.Append(nil, names[i], []byte("x")); err != nil {
+		switch err := dotenv.CheckName(names[i]); {
+		case errors.Is(err, dotenv.ErrObeyed):
+			return nil, obeyedName(m.Path)
+		case err != nil:
 			return nil, notInEnv(m.Path, "has a name that .env files do not have")
 		}
 	}
@@ -193,6 +200,13 @@ func envNames(list []vault.Metadata, namespace string) ([]string, error) {
 
 func notInEnv(p vault.Path, why string) error {
 	return usage("%s %s; nothing was read: use --json, or the namespace that it lies in", p, why)
+}
+
+// obeyedName is a name that would make whoever sources the file run what somebody
+// else chose.
+func obeyedName(p vault.Path) error {
+	return usage("%s has a name that shells or other programs obey, so that its value would be an order to them; nothing was read:"+
+		" use --json, or delete it if you did not make it ('coatcheck audit tail' says who did)", p)
 }
 
 func envReferences(list []vault.Metadata, names []string) (text []byte, err error) {

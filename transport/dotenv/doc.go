@@ -24,7 +24,7 @@
 //	          a # that follows a blank. No \ at its end, no ${, $( or `.
 //	'text'    literally, over several lines if need be
 //	"text"    the same, with the escapes \n \r \t \\ \" \$ \` and no others, and
-//	          without ${ and $( that are not escaped
+//	          without ${, $( and ` that are not escaped
 //	          (nothing at all: an empty value)
 //
 // After a closing quote only blanks and a comment follow. Quotes inside text
@@ -37,7 +37,8 @@
 // escapes. A # without a blank before it belongs to the value, as in shells;
 // the Node library drops it, and a password would lose its end. What is written
 // has nothing that a shell would run: a value may be anybody's, and people source
-// such files.
+// such files. For the same reason no name is written that a program obeys: whoever
+// may create a secret would choose what the reader of the file runs.
 //
 // Not here: where values go (package broker), files (package cli).
 package dotenv

@@ -96,6 +96,8 @@ func TestWhatIsRefused(t *testing.T) {
 		"command":             {"A=$(canary)", "line 1: ${…}"},
 		"command, quoted":     {"A=\"$(canary)\"", "line 1: ${…}"},
 		"backticks":           {"A=`canary`", "line 1: ${…}"},
+		"backticks, quoted":   {"A=\"x `canary`\"", "line 1: ${…}"},
+		"a lone backtick":     {"A=\"canary`\"", "line 1: ${…}"},
 		"continued":           {"A=canary\\\nB=c", "line 1: the value ends with \\"},
 		"escape":              {`A="canary\d"`, "line 1: after \\ in double quotes"},
 		"escape, unicode":     {`A="canary\u0041"`, "line 1: after \\ in double quotes"},
@@ -157,7 +159,7 @@ func TestReplaceTouchesValuesOnly(t *testing.T) {
 func TestAppend(t *testing.T) {
 	for value, want := range map[string]string{
 		"x": "A=x\n", "a/b.c:d@e%+,=^-f": "A=a/b.c:d@e%+,=^-f\n", "a b": "A='a b'\n", "#": "A='#'\n", `say "hi"`: "A='say \"hi\"'\n",
-		"it's": `A="it's"` + "\n", "a\nb": `A="a\nb"` + "\n", "$'`\\\"\t\r": "A=\"\\$'\\`\\\\\\\"\\t\\r\"\n", "${x}": "A='${x}'\n", "it's `id` $(id)": "A=\"it's \\`id\\` \\$(id)\"\n", "é": "A='é'\n",
+		"it's": `A="it's"` + "\n", "a\nb": `A="a\nb"` + "\n", "$'`\\\"\t\r": "A=\"\\$'\\`\\\\\\\"\\t\\r\"\n", "${x}": "A='${x}'\n", "b`id`": "A='b`id`'\n", "it's `id` $(id)": "A=\"it's \\`id\\` \\$(id)\"\n", "é": "A='é'\n",
 	} {
 		if got, err := dotenv.Append([]byte("# c\n"), "A", []byte(value)); err != nil || string(got) != "# c\n"+want {
 			t.Errorf("%q: %q, %v", value, got, err)
@@ -172,6 +174,32 @@ func TestAppend(t *testing.T) {
 		if got, err := dotenv.Append([]byte("# c\n"), test.name, []byte(test.value)); !errors.As(err, &bad) || bad.Field != test.field || string(got) != "# c\n" {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
+	}
+}
+
+// TestWhatOthersChooseIsNotRun: who sources what was written runs nothing of it,
+// whoever chose names and values.
+func TestWhatOthersChooseIsNotRun(t *testing.T) {
+	for _, name := range []string{
+		"PATH", "path", "Path", "ENV", "BASH_ENV", "PS4", "PROMPT_COMMAND", "IFS", "LD_PRELOAD", "LD_AUDIT", "DYLD_INSERT_LIBRARIES",
+		"NODE_OPTIONS", "PYTHONSTARTUP", "PERL5OPT", "RUBYOPT", "JAVA_TOOL_OPTIONS", "GIT_SSH_COMMAND", "GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_0",
+	} {
+		if got, err := dotenv.Append([]byte("# c\n"), name, []byte("x")); !errors.Is(err, dotenv.ErrObeyed) || string(got) != "# c\n" {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+		if _, err := dotenv.Parse([]byte(name + "=x\n")); err != nil {
+			t.Errorf("%s is not read: %v", name, err)
+		}
+	}
+	for _, name := range []string{"API_KEY", "GIT_TOKEN", "NODE_ENV", "PATHS", "MY_PATH", "LD", "NPM_TOKEN", "PYTHON_KEY", "JAVA_HOME_KEY"} {
+		if err := dotenv.CheckName(name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// A line such as x-y=/run is the name of a program to a shell, the file run in
+	// the folder "x-y=", and what follows export is none.
+	if got, err := dotenv.Append(nil, "x-y", []byte("/run")); err != nil || string(got) != "export x-y=/run\n" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

@@ -13,10 +13,10 @@ import (
 // single or, where it takes escapes, in double quotes. Errors: an
 // *[vault.InvalidError] of field "name" or "value" for what the grammar cannot
 // say: a value that is empty, no UTF-8 text, longer than [vault.MaxValueBytes]
-// or has control characters other than tabs and line breaks.
+// or has control characters other than tabs and line breaks; [ErrObeyed].
 func Append(b []byte, name string, value []byte) ([]byte, error) {
-	if !isName(name) {
-		return b, &vault.InvalidError{Field: "name", Rule: "is not letters, digits, _, . and - after a letter or _"}
+	if err := CheckName(name); err != nil {
+		return b, err
 	}
 	switch {
 	case len(value) == 0:
@@ -28,9 +28,27 @@ func Append(b []byte, name string, value []byte) ([]byte, error) {
 	case bytes.ContainsFunc(value, control):
 		return b, &vault.InvalidError{Field: "value", Rule: "has a control character in it"}
 	}
+	if strings.ContainsAny(name, ".-") {
+		// No name to a shell: without export it would run the line as the name of a
+		// program, with it it says that the name is none.
+		b = append(b, "export "...)
+	}
 	b = append(b, name...)
 	b = append(b, '=')
 	return append(quote(b, value), '\n'), nil
+}
+
+// CheckName returns the error that [Append] has for a name; [ErrObeyed] tells
+// one kind of them.
+func CheckName(name string) error {
+	switch {
+	case !isName(name):
+		return &vault.InvalidError{Field: "name", Rule: "is not letters, digits, _, . and - after a letter or _"}
+	case isObeyed(name):
+		return ErrObeyed
+	default:
+		return nil
+	}
 }
 
 // Quote returns text as the value of an entry: see [Append], whose demands on

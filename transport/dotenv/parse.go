@@ -241,8 +241,8 @@ func (p *parser) plain() ([]byte, error) {
 		if p.has("#") && p.at > start && blank(p.text[p.at-1]) {
 			break
 		}
-		if p.has("${") || p.has("$(") || p.has("`") {
-			return nil, p.fail(expands)
+		if p.expands() {
+			return nil, p.fail(expansion)
 		}
 		if p.at++; !blank(p.text[p.at-1]) {
 			end = p.at
@@ -255,7 +255,10 @@ func (p *parser) plain() ([]byte, error) {
 	return p.text[start:end], nil
 }
 
-const expands = "${…}, $(…) and `…` are not expanded here: put the value in single quotes if they belong to it"
+// expands reports that here begins what a shell would replace.
+func (p *parser) expands() bool { return p.has("${") || p.has("$(") || p.has("`") }
+
+const expansion = "${…}, $(…) and `…` are not expanded here: put the value in single quotes if they belong to it"
 
 // quoted reads a value in quotes.
 func (p *parser) quoted(quote byte) ([]byte, error) {
@@ -272,8 +275,8 @@ func (p *parser) quoted(quote byte) ([]byte, error) {
 			if p.looksLikeEntry() {
 				return nil, &SyntaxError{opened, fmt.Sprintf("the quote is not closed before line %d, which looks like another entry", p.line)}
 			}
-		case quote == '"' && (p.has("${") || p.has("$(")):
-			return nil, p.fail(expands)
+		case quote == '"' && p.expands():
+			return nil, p.fail(expansion)
 		case quote == '"' && c == '\\':
 			p.at++
 			if p.at == len(p.text) {
