@@ -67,6 +67,8 @@ func TestImportIsOneChange(t *testing.T) {
 	}
 }
 
+func importError(_ []broker.Imported, err error) error { return err }
+
 func TestWhatCannotBeImported(t *testing.T) {
 	f := newDesk(t, allowAll)
 	f.put(t, "a/b", vault.Change{})
@@ -105,6 +107,10 @@ func TestWhatCannotBeImported(t *testing.T) {
 				}
 			}
 		})
+	}
+	many := broker.ImportRequest{Items: make([]broker.ImportItem, broker.MaxImport+1)}
+	if invalid, ok := errors.AsType[*vault.InvalidError](importError(f.Import(t.Context(), owner, many))); !ok || invalid.Field != "items" {
+		t.Errorf("too many: %v", invalid)
 	}
 	if _, err := f.Import(t.Context(), local, broker.ImportRequest{Items: items(map[vault.Path]string{"n/a": "x"})}); codeOf(err) != "owner_only" {
 		t.Errorf("an agent imports: %v", err)

@@ -30,6 +30,8 @@ func (a *app) secretImport() *cobra.Command {
 		Long: `Stores each NAME=VALUE of FILE (- for standard input) as a secret below --into: all
 of them, or none when anything is wrong or in the way. What exists is left alone,
 unless --replace makes the values its next versions. Empty values are left out.
+Everybody else who writes waits meanwhile, so a file of more than 10,000 values is
+refused, and says where to split it.
 
 Then it offers to put a reference in the place of each value,
   NAME=coatcheck://production/app/NAME
@@ -39,8 +41,8 @@ it does so with --write-references only. Nothing of the values stays behind.
 The file is read strictly; what shells and libraries read differently is refused
 with its line: lines are NAME=VALUE, export may stand before and # COMMENT after
 a blank behind; 'single quotes' are literal, "double quotes" know \n \r \t \\ \"
-\$ and an escaped backtick, and both may go over lines; ${…}, $(…) and a \ at a
-line's end are refused.
+\$ and an escaped backtick, and both may go over lines; ${…}, $(…), a backtick that
+is not escaped and a \ at a line's end are refused.
 
 A value that looks like a key of a provider that coatcheck knows gets its type;
 where it may go you say afterwards, or here with --to-known.`,

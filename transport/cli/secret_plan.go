@@ -49,6 +49,10 @@ func planImport(file *dotenv.File, f importFlags) (*importPlan, error) {
 		if err != nil {
 			return nil, usage("line %d: %w", e.Line, err)
 		}
+		if len(plan.secrets) == broker.MaxImport {
+			return nil, usage("line %d: it is value %d, and one import stores %d at most, since everybody else who writes waits for it: put what begins here in"+
+				" a file of its own, and import each", e.Line, broker.MaxImport+1, broker.MaxImport)
+		}
 		plan.secrets = append(plan.secrets, plannedSecret{entry: e, path: p, change: vault.Change{Value: e.Value, Tier: &tier}})
 	}
 	return plan, nil
