@@ -23,7 +23,7 @@ func SteeringHeader(name string) string {
 	case "Content-Length", "Transfer-Encoding":
 		return "is computed from the body"
 	case "Accept-Encoding":
-		return "is always identity, so that the answer can be scrubbed"
+		return "is set here, so that the answer can be scrubbed"
 	case "Range", "If-Range":
 		return "would fetch an answer in parts that cannot be scrubbed"
 	case "X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url", "X-Original-Host", "X-Host", "Forwarded", "Destination":

@@ -75,8 +75,11 @@ func (b *Broker) scrubbed(who identity.Principal, r *redeem.Response, plain bool
 		return statusOnly(r, "The owner of a secret in the request lets only the status be shown.")
 	}
 	a := Answer{Status: r.Status, Truncated: r.Truncated, Shown: show}
-	if r.Withheld == redeem.WithheldEncoding {
+	switch r.Withheld {
+	case redeem.WithheldEncoding:
 		a.Withheld = "The body is in a content encoding that cannot be scrubbed, so it is not shown."
+	case redeem.WithheldCharset:
+		a.Withheld = "The body is in a charset that cannot be scrubbed, so it is not shown."
 	}
 	var broken error
 	scrub := func(text []byte, cut bool) []byte {
@@ -85,7 +88,12 @@ func (b *Broker) scrubbed(who identity.Principal, r *redeem.Response, plain bool
 		broken = errors.Join(broken, err)
 		return clean
 	}
-	body := r.Body
+	body, cut := r.Body, r.Truncated
+	if r.Charset != "" {
+		// First as it came: a body that lies about its charset would be
+		// unreadable for the scrubber and readable for a model.
+		body, cut = redeem.UTF8(scrub(body, cut), r.Charset), false
+	}
 	if show == vault.ShowFields {
 		var some bool
 		if body, some = redeem.Select(body, answers); !some || r.Truncated {
@@ -99,7 +107,7 @@ func (b *Broker) scrubbed(who identity.Principal, r *redeem.Response, plain bool
 		}
 		a.Redirect = string(scrub([]byte(r.Redirect), false))
 	}
-	a.Body = scrub(body, r.Truncated)
+	a.Body = scrub(body, cut)
 	if broken != nil {
 		return statusOnly(r, "The answer could not be scrubbed, so only the status is shown.")
 	}

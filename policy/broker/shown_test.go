@@ -1,11 +1,14 @@
 package broker_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
 	"github.com/coatcheck-dev/coatcheck/policy/redeem"
@@ -92,5 +95,49 @@ func TestShownLessByAHuman(t *testing.T) {
 	_, err := f.HTTP(t.Context(), local, redeem.Call{URL: base, Headers: []redeem.Field{{Name: "X-Key", Value: old}}})
 	if codeOf(err) != string(broker.DestinationDenied) {
 		t.Fatal(err)
+	}
+}
+
+// TestCharsetIsNoWayOut: neither text in another charset nor text that only
+// says so carries the value.
+func TestCharsetIsNoWayOut(t *testing.T) {
+	wide := func(s string) (out []byte) {
+		for _, unit := range utf16.Encode([]rune(s)) {
+			out = append(out, byte(unit), byte(unit>>8))
+		}
+		return out
+	}
+	for name, body := range map[string]func(string) []byte{
+		"true": wide,
+		"lied": func(s string) []byte { return []byte(s) },
+		"both": func(s string) []byte { return append(wide(s+" "), s...) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			base := answers(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "text/plain; charset=utf-16le")
+				_, _ = w.Write(body(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")))
+			})
+			f := newDesk(t, allowAll)
+			value := f.put(t, "a/b", vault.Change{}, base)
+			got := f.use(t, "a/b", base)
+			if got.Masked == 0 || bytes.Contains(got.Body, []byte(value)) || bytes.Contains(wide(string(got.Body)), []byte(value)) {
+				t.Fatalf("%q", got.Body)
+			}
+		})
+	}
+}
+
+// TestCompressedAnswersAreMasked: encodings are undone before anybody looks.
+func TestCompressedAnswersAreMasked(t *testing.T) {
+	base := answers(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		defer z.Close() //nolint:errcheck // into a connection of the test
+		_, _ = z.Write([]byte(r.Header.Get("Authorization")))
+	})
+	f := newDesk(t, allowAll)
+	f.put(t, "a/b", vault.Change{}, base)
+	if got := f.use(t, "a/b", base); string(got.Body) != "Bearer [secret a/b]" || got.Masked != 1 {
+		t.Fatalf("%q", got.Body)
 	}
 }

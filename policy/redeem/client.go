@@ -106,7 +106,7 @@ func (p *Prepared) request(ctx context.Context, f filled) (*http.Request, error)
 	}
 	request.URL, request.Host = u, authority
 	request.GetBody = nil // nothing is ever sent twice
-	request.Header = http.Header{"User-Agent": {"coatcheck"}, "Accept-Encoding": {"identity"}}
+	request.Header = http.Header{"User-Agent": {"coatcheck"}, "Accept-Encoding": {acceptEncoding}}
 	own := true
 	for _, h := range f.headers {
 		if h.Name == "User-Agent" && own {

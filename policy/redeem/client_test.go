@@ -50,7 +50,7 @@ func TestSentIsWhatWasChecked(t *testing.T) {
 	got := server.requests()
 	want := "POST /v1/a%C3%A9;x=1?q=%2f&key=sk-canary%2FZq7%2BWx2%25Vy%269&x[]&a%20b=c%26d HTTP/1.1\r\n" +
 		"Host: 127.0.0.1:" + server.Port + "\r\nUser-Agent: me\r\nContent-Length: 7\r\n" +
-		"Accept-Encoding: identity\r\nContent-Type: application/json\r\nX-Trace: 1\r\nX-Trace: 2\r\nConnection: close\r\n\r\n{\"a\":1}"
+		"Accept-Encoding: gzip, deflate, br, zstd\r\nContent-Type: application/json\r\nX-Trace: 1\r\nX-Trace: 2\r\nConnection: close\r\n\r\n{\"a\":1}"
 	if len(got) != 1 || got[0] != want {
 		t.Fatalf("got\n%q\nwant\n%q", got, want)
 	}
@@ -103,7 +103,7 @@ func TestResponseHeaders(t *testing.T) {
 	server := newRawServer(t, "HTTP/1.1 200 "+canary+"\r\nContent-Length: 0\r\nX-B: 2\r\nX-A: 1\r\nx-b: 1\r\nConnection: x-hop\r\nX-Hop: a\r\nKeep-Alive: a\r\n"+
 		"Proxy-Authenticate: a\r\nTrailer: X-T\r\nUpgrade: x\r\nSet-Cookie: a=b\r\n\r\n")
 	r, err := ask(t, redeem.NewClient(nil), "GET", server.URL)
-	want := []redeem.Field{{"Content-Length", "0"}, {"Set-Cookie", "a=b"}, {"X-A", "1"}, {"X-B", "2"}, {"X-B", "1"}}
+	want := []redeem.Field{{"Set-Cookie", "a=b"}, {"X-A", "1"}, {"X-B", "2"}, {"X-B", "1"}}
 	if err != nil || !slices.Equal(r.Headers, want) {
 		t.Fatalf("%+v %v", r, err)
 	}
@@ -117,7 +117,7 @@ func TestResponseHeaderNamedAsTheValue(t *testing.T) {
 	h := newHandle(t)
 	values, places := one(h, value, destination(t, server.URL, "header:X-Key"))
 	r, err := redeem.NewClient(nil).Do(t.Context(), prepare(t, redeem.Call{URL: server.URL, Headers: []redeem.Field{{"X-Key", h}}}), values, places)
-	if err != nil || !slices.Equal(r.Headers, []redeem.Field{{"Content-Length", "0"}, {"X-A", "1"}}) {
+	if err != nil || !slices.Equal(r.Headers, []redeem.Field{{"X-A", "1"}}) {
 		t.Fatalf("%+v %v", r, err)
 	}
 }
@@ -134,8 +134,8 @@ func TestResponseBodies(t *testing.T) {
 		"chunked":          {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX-Trailer: t\r\n\r\n", "abcde", false, ""},
 		"until the end":    {"HTTP/1.1 200 OK\r\n\r\nabc", "abc", false, ""},
 		"identity":         {"HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\nContent-Length: 1\r\n\r\na", "a", false, ""},
-		"gzip":             {"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\na", "", false, redeem.WithheldEncoding},
-		"listed":           {"HTTP/1.1 200 OK\r\nContent-Encoding: identity, br\r\nContent-Length: 1\r\n\r\na", "", false, redeem.WithheldEncoding},
+		"listed":           {"HTTP/1.1 200 OK\r\nContent-Encoding: identity, rot13\r\nContent-Length: 1\r\n\r\na", "", false, redeem.WithheldEncoding},
+		"listed twice":     {"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Encoding: rot13\r\nContent-Length: 1\r\n\r\na", "", false, redeem.WithheldEncoding},
 		"unknown":          {"HTTP/1.1 200 OK\r\nContent-Encoding: rot13\r\nContent-Length: 1\r\n\r\na", "", false, redeem.WithheldEncoding},
 		"informational":    {"HTTP/1.1 103 Early Hints\r\nLink: <" + canary + ">\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na", "a", false, ""},
 		"an error's":       {"HTTP/1.1 500 Oops\r\nContent-Length: 3\r\n\r\nbad", "bad", false, ""},

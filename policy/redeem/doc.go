@@ -15,7 +15,10 @@
 // what is ambiguous instead of repairing it: a repaired URL is one that some
 // server reads differently. A body with handles in it is read once and written
 // anew in the shortest spelling of its format, so that a second reader cannot
-// find another place in it. A transport is made for every call and dies with
+// find another place in it. Encodings of an answer are asked for and undone here,
+// because what is still compressed cannot be scrubbed; br and zstd, which the
+// standard library does not have, by andybalholm/brotli and klauspost/compress,
+// the decoders most of the Go world uses. A transport is made for every call and dies with
 // it, so no connection is shared between principals, secrets or destinations
 // and no keep-alive outlives its address check; the price is one handshake a
 // call. http.RoundTripper is used without http.Client, whose redirects carry
@@ -25,8 +28,8 @@
 // tests with a recording server and in the table of refused addresses.
 //
 // What it does not do: it follows no redirect, keeps no cookie, reads no proxy
-// setting of the environment, decodes no compressed body, forwards no
-// informational response and scrubs nothing: an answer goes to package redact
+// setting of the environment, forwards no informational response and no trailer
+// and scrubs nothing: an answer goes to package redact
 // before anybody sees it. A handle that somebody hid by an encoding (base64 in
 // a body, say) is not found; it is sent as it is and is worth nothing there. A
 // multipart body written out as text is text: handles stand in Call.Parts.

@@ -3,6 +3,8 @@ package redeem
 import (
 	"bytes"
 	"context"
+	"io"
+	"net/http"
 	"net/netip"
 
 	"github.com/coatcheck-dev/coatcheck/vault"
@@ -22,6 +24,16 @@ func Wire(p *Prepared, values map[string]secret.Value, places map[string]Placeme
 	var b bytes.Buffer
 	err = request.Write(&b)
 	return b.Bytes(), err
+}
+
+// Decode undoes the encodings that a Content-Encoding names.
+func Decode(ctx context.Context, body io.Reader, contentEncoding string, limit int) (text []byte, more, known bool, err error) {
+	list, known := codings(http.Header{"Content-Encoding": {contentEncoding}})
+	if !known {
+		return nil, false, false, nil
+	}
+	text, more, err = readBody(ctx, body, list, limit)
+	return text, more, true, err
 }
 
 // Admits is the address table's answer for a request to host.

@@ -24,6 +24,7 @@ func Strictest(answers []vault.Answer) vault.Show {
 // null for what is not shown before them. It reports false where body is not
 // one document, or nothing of it is left.
 func Select(body []byte, answers []vault.Answer) ([]byte, bool) {
+	body = bytes.TrimPrefix(body, []byte(mark))
 	if !json.Valid(body) {
 		return nil, false
 	}

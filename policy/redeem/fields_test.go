@@ -39,6 +39,9 @@ func TestSelect(t *testing.T) {
 			t.Errorf("%s: %s %v", fields, got, some)
 		}
 	}
+	if got, _ := redeem.Select([]byte("\ufeff{\"id\":1}"), []vault.Answer{answer(t, "fields:/id")}); string(got) != `{"id":1}` {
+		t.Errorf("behind a byte order mark: %s", got)
+	}
 	for _, broken := range []string{"", "x", `{"id":1`, `{"id":1}{}`, "<id>1</id>", "\xff"} {
 		if got, some := redeem.Select([]byte(broken), []vault.Answer{answer(t, "fields:/id")}); some {
 			t.Errorf("%q: %s", broken, got)

@@ -36,6 +36,8 @@ const (
 	CodeCanceled  = "canceled"            // the caller gave up
 	CodeMalformed = "response_malformed"  // not an HTTP response, or its headers are too long
 	CodeCut       = "response_cut"        // the body ended early or broke its framing
+	CodeEncoding  = "response_encoding"   // the body is not what its Content-Encoding says, or ends early
+	CodeExpands   = "response_expands"    // the body is compressed to blow up when it is read
 	CodeUpgrade   = "upgrade_refused"     // the server switched protocols
 	CodePartial   = "partial_refused"     // the server sent a part (206) nobody asked for
 	CodeInternal  = "request_not_written" // the request could not be built

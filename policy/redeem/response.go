@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -12,17 +11,20 @@ import (
 	"strings"
 )
 
-// WithheldEncoding is the [Response.Withheld] of a body in an encoding that
-// cannot be scrubbed.
-const WithheldEncoding = "content_encoding"
+// Why the [Response.Body] of a body that cannot be scrubbed is withheld.
+const (
+	WithheldEncoding = "content_encoding"
+	WithheldCharset  = "charset"
+)
 
 // Response is an upstream's answer, before it is scrubbed.
 type Response struct {
 	Status    int     // 200 to 599
 	Headers   []Field // sorted by name; those of the connection are dropped
-	Body      []byte  // at most [Options.MaxBody] bytes
+	Body      []byte  // its encodings undone, at most [Options.MaxBody] bytes
+	Charset   string  // what [UTF8] needs for it; "" when it is UTF-8 or not known to be anything else
 	Truncated bool    // the body was longer; a value may be cut at its end
-	Withheld  string  // why Body is empty although there was one: [WithheldEncoding] or ""
+	Withheld  string  // why Body is empty although there was one: one of the constants or ""
 	Redirect  string  // of a 3xx: its Location as an absolute URL; it was not followed
 }
 
@@ -40,20 +42,20 @@ func (c *Client) read(ctx context.Context, p *Prepared, answer *http.Response, v
 	if location := answer.Header.Get("Location"); location != "" && out.Status >= 300 && out.Status < 400 {
 		out.Redirect = p.resolve(location)
 	}
-	for _, encoding := range answer.Header.Values("Content-Encoding") {
-		if !strings.EqualFold(strings.TrimSpace(encoding), "identity") {
-			out.Withheld = WithheldEncoding
-			return out, nil
-		}
+	encodings, known := codings(answer.Header)
+	if !known {
+		out.Withheld = WithheldEncoding
+		return out, nil
 	}
-	body, err := io.ReadAll(io.LimitReader(answer.Body, int64(c.opts.MaxBody)+1))
+	body, more, err := readBody(ctx, answer.Body, encodings, c.opts.MaxBody)
 	if err != nil {
-		return nil, failed(ctx, CodeCut)
+		return nil, err
 	}
-	if len(body) > c.opts.MaxBody {
-		body, out.Truncated = body[:c.opts.MaxBody], true
+	if out.Charset, known = charset(answer.Header.Get("Content-Type"), body); !known {
+		out.Withheld = WithheldCharset
+		return out, nil
 	}
-	out.Body = body
+	out.Body, out.Truncated = body, more
 	return out, nil
 }
 
@@ -72,11 +74,14 @@ func (p *Prepared) resolve(location string) string {
 
 // headers returns what may be shown of h. A name that spells a value in
 // another letter case is dropped: net/http changes the case of names, and
-// package redact compares bytes.
+// package redact compares bytes. The length is dropped: beside a masked body it
+// tells the length of the value, and of a compressed one how much of it the
+// caller has guessed.
 func headers(h http.Header, values [][]byte) []Field {
 	hop := map[string]bool{
 		"Connection": true, "Keep-Alive": true, "Proxy-Authenticate": true, "Proxy-Authorization": true, "Proxy-Connection": true,
 		"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+		"Content-Length": true, "Content-Encoding": true,
 	}
 	for _, list := range h.Values("Connection") {
 		for name := range strings.SplitSeq(list, ",") {

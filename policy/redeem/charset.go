@@ -1,0 +1,53 @@
+package redeem
+
+import (
+	"bytes"
+	"mime"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/htmlindex"
+)
+
+// charset returns the name of the charset that a body is in, "" for UTF-8 and
+// for one that nobody names. It reports false for one that is not known here,
+// such as UTF-7 or an EBCDIC: text in it could say anything. A byte order mark
+// counts more than the header, as with browsers.
+func charset(contentType string, body []byte) (name string, known bool) {
+	switch {
+	case bytes.HasPrefix(body, []byte("\xff\xfe\x00\x00")), bytes.HasPrefix(body, []byte("\x00\x00\xfe\xff")):
+		return "", false // UTF-32
+	case bytes.HasPrefix(body, []byte("\xff\xfe")):
+		return "utf-16le", true
+	case bytes.HasPrefix(body, []byte("\xfe\xff")):
+		return "utf-16be", true
+	}
+	_, parameters, err := mime.ParseMediaType(contentType)
+	if err != nil || parameters["charset"] == "" {
+		return "", true
+	}
+	found, err := htmlindex.Get(parameters["charset"])
+	if err != nil || found == encoding.Replacement {
+		return "", false
+	}
+	if name, err = htmlindex.Name(found); err != nil || name == "utf-8" {
+		return "", err == nil
+	}
+	return name, true
+}
+
+// UTF8 returns text in UTF-8 without a byte order mark, from the charset of a [Response]. What is not a
+// character in it becomes U+FFFD.
+func UTF8(text []byte, charset string) []byte {
+	from, err := htmlindex.Get(charset)
+	if err != nil {
+		return nil
+	}
+	out, err := from.NewDecoder().Bytes(text)
+	if err != nil {
+		return nil
+	}
+	return bytes.TrimPrefix(out, []byte(mark))
+}
+
+// mark is a byte order mark in UTF-8.
+const mark = "\ufeff"
