@@ -46,7 +46,7 @@ func (b *Broker) HTTP(ctx context.Context, who identity.Principal, call redeem.C
 	}
 	var answer Answer
 	err = b.Use(ctx, who, prepared.Handles(), prepared.Target(), fit, func(o Opened) error {
-		response, err := b.c.HTTP.Do(ctx, prepared, o.Values, places)
+		response, err := b.c.HTTP.Do(ctx, who.ID(), prepared, o.Values, places)
 		if err != nil {
 			return err
 		}

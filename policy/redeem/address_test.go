@@ -72,7 +72,7 @@ func TestRefusedBeforeConnecting(t *testing.T) {
 				t.Errorf("%v: a socket was about to connect to %s", answer, to)
 				return syscall.ECONNREFUSED
 			}})
-			_, err := client.Do(t.Context(), prepare(t, redeem.Call{URL: "http://api.example.com/"}), nil, nil)
+			_, err := client.Do(t.Context(), "agent:test", prepare(t, redeem.Call{URL: "http://api.example.com/"}), nil, nil)
 			if r := refusal(t, err); r.Code != redeem.CodeAddress || names.asked != 1 {
 				t.Errorf("%v: %v, resolved %d times", answer, r, names.asked)
 			}

@@ -2,19 +2,15 @@ package redeem
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 
-	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/secret"
 )
 
@@ -37,11 +33,13 @@ type Options struct {
 	Control func(network, address string, c syscall.RawConn) error
 }
 
-// Client sends prepared requests. It is safe for concurrent use and keeps
-// nothing between two of them.
+// Client sends prepared requests. It is safe for concurrent use. Between two
+// requests it keeps connections, for the same principal and origin only, and
+// nothing else.
 type Client struct {
 	opts  Options
 	table *table
+	pool  pool
 }
 
 // NewClient returns a Client; opts may be nil.
@@ -63,29 +61,52 @@ func NewClient(opts *Options) *Client {
 }
 
 // Do puts the values (by handle text) into p, where places (by handle text
-// too) say, sends it once and returns the answer, which is not scrubbed. It
-// blocks until the answer is there or [Options.Timeout] passed. Errors:
+// too) say, sends it for principal and returns the answer, which is not
+// scrubbed. It blocks until the answer is there or [Options.Timeout] passed. Errors:
 // *[Refusal], nothing was sent; *[Upstream], something may have been sent.
-func (c *Client) Do(ctx context.Context, p *Prepared, values map[string]secret.Value, places map[string]Placement) (*Response, error) {
+//
+// A request is sent once. Only where a server says that it has not looked at it
+// (RFC 9113 §8.7) is it sent again.
+func (c *Client) Do(ctx context.Context, principal string, p *Prepared, values map[string]secret.Value, places map[string]Placement) (*Response, error) {
 	f, err := p.fill(values, places)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
-	var progress progress
-	request, err := p.request(progress.trace(ctx), f)
+	request, err := p.request(ctx, f)
 	if err != nil {
 		return nil, err
 	}
-	transport := c.transport(p, places)
-	defer transport.CloseIdleConnections()
-	answer, err := transport.RoundTrip(request)
+	line, kept, err := c.line(ctx, principal, p, places)
 	if err != nil {
-		return nil, progress.explain(ctx, err)
+		return nil, err
+	}
+	answer, err := line.transport.RoundTrip(request)
+	if err != nil {
+		c.pool.drop(line)
+		return nil, explain(ctx, err, kept)
 	}
 	defer func() { _ = answer.Body.Close() }()
+	if line.kept {
+		c.pool.keep(line, time.Now())
+	}
 	return c.read(ctx, p, answer, f.values)
+}
+
+// line returns the kept way to the target, or opens one.
+func (c *Client) line(ctx context.Context, principal string, p *Prepared, places map[string]Placement) (l *line, kept bool, err error) {
+	key := lineKey{principal, p.target.Scheme, p.target.Host, p.target.Port}
+	destinations := p.destinations(places)
+	if l = c.pool.take(key, destinations, time.Now()); l != nil {
+		return l, true, nil
+	}
+	g := &guard{table: c.table, resolver: c.opts.Resolver, control: c.opts.Control, target: p.target, destinations: destinations}
+	if err := g.resolve(ctx); err != nil {
+		return nil, false, err
+	}
+	l, err = c.open(ctx, key, g)
+	return l, false, err
 }
 
 // request builds what net/http will send and refuses to go on when that would
@@ -105,7 +126,6 @@ func (p *Prepared) request(ctx context.Context, f filled) (*http.Request, error)
 		return nil, &Upstream{Code: CodeInternal}
 	}
 	request.URL, request.Host = u, authority
-	request.GetBody = nil // nothing is ever sent twice
 	request.Header = http.Header{"User-Agent": {"coatcheck"}, "Accept-Encoding": {acceptEncoding}}
 	own := true
 	for _, h := range f.headers {
@@ -118,50 +138,17 @@ func (p *Prepared) request(ctx context.Context, f filled) (*http.Request, error)
 	return request, nil
 }
 
-// transport is made for one request and never used for another.
-func (c *Client) transport(p *Prepared, places map[string]Placement) *http.Transport {
-	g := &guard{table: c.table, resolver: c.opts.Resolver, control: c.opts.Control, target: p.target}
-	for _, handle := range p.Handles() {
-		g.destinations = append(g.destinations, places[handle].Destination)
-	}
-	return &http.Transport{
-		Proxy:                  nil, // never from the environment
-		DialContext:            g.dial,
-		TLSClientConfig:        &tls.Config{ServerName: serverName(p.target), RootCAs: c.opts.RootCAs, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    dialTimeout,
-		DisableKeepAlives:      true,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: maxResponseHeader,
-		ForceAttemptHTTP2:      true,
-	}
-}
-
-func serverName(t vault.Target) string { return t.Host }
-
-// progress remembers how far an exchange came, so that its error needs no
-// reading of text.
-type progress struct{ connected, tlsFailed atomic.Bool }
-
-func (p *progress) trace(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		TLSHandshakeDone: func(_ tls.ConnectionState, err error) { p.tlsFailed.Store(err != nil) },
-		GotConn:          func(httptrace.GotConnInfo) { p.connected.Store(true) },
-	})
-}
-
-func (p *progress) explain(ctx context.Context, err error) error {
+// explain turns an error of the transport, whose text may hold the value, into
+// a code.
+func explain(ctx context.Context, err error, kept bool) error {
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
 		return refusal
 	}
 	if upstream, ok := errors.AsType[*Upstream](err); ok {
 		return upstream
 	}
-	switch {
-	case p.tlsFailed.Load():
-		return failed(ctx, CodeTLS)
-	case !p.connected.Load():
-		return failed(ctx, CodeConnect)
-	default:
-		return failed(ctx, CodeMalformed)
+	if kept {
+		return failed(ctx, CodeLost)
 	}
+	return failed(ctx, CodeMalformed)
 }

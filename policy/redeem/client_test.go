@@ -29,7 +29,7 @@ func ask(t *testing.T, client *redeem.Client, method, url string) (*redeem.Respo
 	p := prepare(t, redeem.Call{Method: method, URL: url, Headers: []redeem.Field{{"X-Key", h}}})
 	d := destination(t, p.Target().Origin(), "header:X-Key")
 	values, places := one(h, canary, d)
-	return client.Do(t.Context(), p, values, places)
+	return client.Do(t.Context(), "agent:test", p, values, places)
 }
 
 func TestSentIsWhatWasChecked(t *testing.T) {
@@ -43,7 +43,7 @@ func TestSentIsWhatWasChecked(t *testing.T) {
 		t.Fatalf("%+v", p.Target())
 	}
 	values, places := one(h, canary, destination(t, "POST "+server.URL, "query:key"))
-	r, err := redeem.NewClient(nil).Do(t.Context(), p, values, places)
+	r, err := redeem.NewClient(nil).Do(t.Context(), "agent:test", p, values, places)
 	if err != nil || r.Status != 200 || string(r.Body) != "ok" || r.Truncated {
 		t.Fatalf("%+v %v", r, err)
 	}
@@ -75,7 +75,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 				h := newHandle(t)
 				values, places := one(h, canary, destination(t, first.URL, "header:"+header))
 				p := prepare(t, redeem.Call{Method: "POST", URL: first.URL + "/", Headers: []redeem.Field{{header, h}}, Body: "b"})
-				r, err := redeem.NewClient(nil).Do(t.Context(), p, values, places)
+				r, err := redeem.NewClient(nil).Do(t.Context(), "agent:test", p, values, places)
 				if err != nil || r.Status != status || r.Redirect != other {
 					t.Fatalf("%+v %v", r, err)
 				}
@@ -116,7 +116,7 @@ func TestResponseHeaderNamedAsTheValue(t *testing.T) {
 		"X-c2stYWJjREVGZ2hpSktMbW5vUFFS: 1\r\nX-A: 1\r\n\r\n")
 	h := newHandle(t)
 	values, places := one(h, value, destination(t, server.URL, "header:X-Key"))
-	r, err := redeem.NewClient(nil).Do(t.Context(), prepare(t, redeem.Call{URL: server.URL, Headers: []redeem.Field{{"X-Key", h}}}), values, places)
+	r, err := redeem.NewClient(nil).Do(t.Context(), "agent:test", prepare(t, redeem.Call{URL: server.URL, Headers: []redeem.Field{{"X-Key", h}}}), values, places)
 	if err != nil || !slices.Equal(r.Headers, []redeem.Field{{"X-A", "1"}}) {
 		t.Fatalf("%+v %v", r, err)
 	}
@@ -180,7 +180,7 @@ func TestTLS(t *testing.T) {
 			h := newHandle(t)
 			values, places := one(h, canary, d)
 			p := prepare(t, redeem.Call{URL: d.Scheme + "://EXAMPLE.com.:" + strconv.Itoa(d.Port) + "/a%2C?b=%2f", Headers: []redeem.Field{{"X-Key", h}}})
-			r, err := redeem.NewClient(opts).Do(t.Context(), p, values, places)
+			r, err := redeem.NewClient(opts).Do(t.Context(), "agent:test", p, values, places)
 			if err != nil || string(r.Body) != "example.com" {
 				t.Fatalf("%+v %v", r, err)
 			}
@@ -192,22 +192,6 @@ func TestTLS(t *testing.T) {
 				t.Fatalf("resolved %d times", n)
 			}
 		})
-	}
-}
-
-func TestNoConnectionIsShared(t *testing.T) {
-	connections := map[string]bool{}
-	_, opts, d := secure(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { connections[r.RemoteAddr] = true }), func(s *httptest.Server) { s.EnableHTTP2 = true })
-	client := redeem.NewClient(opts)
-	for range 3 {
-		h := newHandle(t)
-		values, places := one(h, canary, d)
-		if _, err := client.Do(t.Context(), prepare(t, redeem.Call{URL: vault.Destination{HTTP: &d}.String(), Headers: []redeem.Field{{"X-Key", h}}}), values, places); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if len(connections) != 3 {
-		t.Fatalf("%d connections for 3 requests", len(connections))
 	}
 }
 
@@ -233,7 +217,7 @@ func TestNoProxyFromTheEnvironment(t *testing.T) {
 	d.Network = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	values, places := one(h, canary, d)
 	client := redeem.NewClient(&redeem.Options{Resolver: &resolver{addrs: []string{"127.0.0.1"}}})
-	if _, err := client.Do(t.Context(), prepare(t, redeem.Call{URL: "http://example.com:" + server.Port, Headers: []redeem.Field{{"X-Key", h}}}), values, places); err != nil {
+	if _, err := client.Do(t.Context(), "agent:test", prepare(t, redeem.Call{URL: "http://example.com:" + server.Port, Headers: []redeem.Field{{"X-Key", h}}}), values, places); err != nil {
 		t.Fatal(err)
 	}
 	if got := server.requests(); len(got) != 1 || !strings.HasPrefix(got[0], "GET / HTTP/1.1\r\n") {
@@ -252,7 +236,7 @@ func TestRebinding(t *testing.T) {
 	}})
 	for range 200 {
 		names.addrs, names.asked, dialled = []string{"8.8.8.8", "2001:4860:4860::8888", "1.1.1.1"}, 0, nil
-		_, err := client.Do(t.Context(), prepare(t, redeem.Call{URL: "http://api.example.com/"}), nil, nil)
+		_, err := client.Do(t.Context(), "agent:test", prepare(t, redeem.Call{URL: "http://api.example.com/"}), nil, nil)
 		upstream(t, err, redeem.CodeConnect)
 		if names.asked != 1 || !slices.Equal(dialled, []string{"8.8.8.8:80", "[2001:4860:4860::8888]:80", "1.1.1.1:80"}) {
 			t.Fatalf("resolved %d times, dialled %v", names.asked, dialled)
@@ -268,7 +252,7 @@ func TestNetworksDoNotAddUp(t *testing.T) {
 	open.Network = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	p := prepare(t, redeem.Call{URL: "http://example.com:" + server.Port, Headers: []redeem.Field{{"X-A", a}, {"X-B", b}}})
 	value := secret.New([]byte(canary))
-	_, err := redeem.NewClient(&redeem.Options{Resolver: &resolver{addrs: []string{"127.0.0.1"}}}).Do(t.Context(), p,
+	_, err := redeem.NewClient(&redeem.Options{Resolver: &resolver{addrs: []string{"127.0.0.1"}}}).Do(t.Context(), "agent:test", p,
 		map[string]secret.Value{a: value, b: value}, map[string]redeem.Placement{a: {Destination: open}, b: {Destination: shut}})
 	if r := refusal(t, err); r.Code != redeem.CodeAddress || len(server.requests()) != 0 {
 		t.Fatal(r)
@@ -282,6 +266,6 @@ func TestOldTLSIsRefused(t *testing.T) {
 	})
 	h := newHandle(t)
 	values, places := one(h, canary, d)
-	_, err := redeem.NewClient(opts).Do(t.Context(), prepare(t, redeem.Call{URL: vault.Destination{HTTP: &d}.String(), Headers: []redeem.Field{{"X-Key", h}}}), values, places)
+	_, err := redeem.NewClient(opts).Do(t.Context(), "agent:test", prepare(t, redeem.Call{URL: vault.Destination{HTTP: &d}.String(), Headers: []redeem.Field{{"X-Key", h}}}), values, places)
 	upstream(t, err, redeem.CodeTLS)
 }

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
-	"sync"
 	"syscall"
 	"time"
 
@@ -23,9 +22,9 @@ const (
 	maxAddresses = 16 // of one host; the rest is not tried
 )
 
-// guard dials for one request only. It resolves the host once, refuses it when
-// any of its addresses may not be dialled, and checks the address of every
-// socket again just before it connects.
+// guard dials for one [line]. It resolves the host once, refuses it when any of
+// its addresses may not be dialled, and checks the address of every socket again
+// just before it connects.
 type guard struct {
 	table        *table
 	resolver     Resolver
@@ -33,22 +32,13 @@ type guard struct {
 	target       vault.Target
 	destinations []vault.HTTPDestination
 
-	once  sync.Once
-	addrs []netip.Addr
-	err   error
+	addrs []netip.Addr // of resolve; never changed after it
 }
 
-// dial is the transport's DialContext. Its address argument is not used: the
-// guard knows the target.
-func (g *guard) dial(ctx context.Context, network, _ string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	g.once.Do(func() { g.addrs, g.err = g.resolve(ctx) })
-	if g.err != nil {
-		return nil, g.err
-	}
+// dial connects, after resolve.
+func (g *guard) dial(ctx context.Context) (net.Conn, error) {
 	for i, a := range g.addrs {
-		conn, err := g.connect(ctx, network, a, len(g.addrs)-i)
+		conn, err := g.connect(ctx, a, len(g.addrs)-i)
 		if err == nil {
 			return conn, nil
 		}
@@ -60,29 +50,32 @@ func (g *guard) dial(ctx context.Context, network, _ string) (net.Conn, error) {
 }
 
 // connect tries one address for its share of the time left.
-func (g *guard) connect(ctx context.Context, network string, a netip.Addr, left int) (net.Conn, error) {
+func (g *guard) connect(ctx context.Context, a netip.Addr, left int) (net.Conn, error) {
 	if deadline, ok := ctx.Deadline(); ok && left > 1 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, max(time.Until(deadline)/time.Duration(left), time.Second))
 		defer cancel()
 	}
 	dialer := net.Dialer{Control: g.check, KeepAlive: -1}
-	return dialer.DialContext(ctx, network, netip.AddrPortFrom(a, uint16(g.target.Port)).String()) //nolint:gosec // a Target's port is 1 to 65535
+	return dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(a, uint16(g.target.Port)).String()) //nolint:gosec // a Target's port is 1 to 65535
 }
 
-// resolve returns the addresses to dial, all of them checked.
-func (g *guard) resolve(ctx context.Context) ([]netip.Addr, error) {
+// resolve finds the addresses to dial, all of them checked.
+func (g *guard) resolve(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
 	addrs, err := g.lookup(ctx)
 	if err != nil || len(addrs) == 0 {
-		return nil, failed(ctx, CodeDNS)
+		return failed(ctx, CodeDNS)
 	}
 	for i, a := range addrs {
 		addrs[i] = a.Unmap()
 		if !g.table.admits(a, g.target.Host, g.destinations) {
-			return nil, addressRefused()
+			return addressRefused()
 		}
 	}
-	return addrs[:min(len(addrs), maxAddresses)], nil
+	g.addrs = addrs[:min(len(addrs), maxAddresses)]
+	return nil
 }
 
 func (g *guard) lookup(ctx context.Context) ([]netip.Addr, error) {

@@ -58,7 +58,7 @@ func everywhere(t *testing.T, client *redeem.Client, ctx context.Context, to str
 			call.Headers = []redeem.Field{{c.header, h}}
 		}
 		values, places := one(h, canary, d)
-		_, err := client.Do(ctx, prepare(t, call), values, places)
+		_, err := client.Do(ctx, "agent:test", prepare(t, call), values, places)
 		clean(t, err)
 		if c.in == "basic:u:{}" {
 			return err
@@ -170,7 +170,7 @@ func TestFailures(t *testing.T) {
 	t.Run("unfit value", func(t *testing.T) {
 		h := newHandle(t)
 		values, places := one(h, canary+"\r\nX: y", destination(t, "api.example.com", "header:X-Key"))
-		_, err := redeem.NewClient(nil).Do(t.Context(), prepare(t, redeem.Call{URL: base, Headers: []redeem.Field{{"X-Key", h}}}), values, places)
+		_, err := redeem.NewClient(nil).Do(t.Context(), "agent:test", prepare(t, redeem.Call{URL: base, Headers: []redeem.Field{{"X-Key", h}}}), values, places)
 		if r := refusal(t, err); r.Code != redeem.CodeValue {
 			t.Fatal(r)
 		}

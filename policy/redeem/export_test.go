@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"time"
 
 	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/secret"
@@ -35,6 +36,21 @@ func Decode(ctx context.Context, body io.Reader, contentEncoding string, limit i
 	text, more, err = readBody(ctx, body, list, limit)
 	return text, more, true, err
 }
+
+// Age makes every kept connection look older.
+func (c *Client) Age(by time.Duration) {
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
+	for _, l := range c.pool.lines {
+		l.born = l.born.Add(-by)
+	}
+}
+
+// Bounds of what is kept.
+const (
+	LineAge  = lineAge
+	MaxLines = maxLines
+)
 
 // Admits is the address table's answer for a request to host.
 func Admits(a netip.Addr, host string, destinations ...vault.HTTPDestination) bool {

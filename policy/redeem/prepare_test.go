@@ -178,7 +178,7 @@ func TestFits(t *testing.T) {
 			}
 			// The last step refuses as well, whatever the caller made of the first.
 			values, places := one(h, canary, d)
-			if _, err := redeem.NewClient(nil).Do(t.Context(), p, values, places); err == nil {
+			if _, err := redeem.NewClient(nil).Do(t.Context(), "agent:test", p, values, places); err == nil {
 				t.Fatal("sent")
 			}
 		})

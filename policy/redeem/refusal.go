@@ -32,6 +32,7 @@ const (
 	CodeDNS       = "dns_failed"          // the host has no address
 	CodeConnect   = "connect_failed"      // no address of the host took the connection
 	CodeTLS       = "tls_failed"          // no TLS 1.2 or newer, or a certificate that does not verify
+	CodeLost      = "connection_lost"     // a kept connection broke under the request, which may have been carried out
 	CodeTimeout   = "timeout"             // the deadline passed
 	CodeCanceled  = "canceled"            // the caller gave up
 	CodeMalformed = "response_malformed"  // not an HTTP response, or its headers are too long

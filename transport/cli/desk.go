@@ -48,6 +48,7 @@ type desk struct {
 	clock  *clock.Clock
 	mark   error // why it is not known how far this vault's time has come, if so
 	agents *identity.Store
+	http   *redeem.Client
 	known  *catalogue.Catalogue
 	rules  broker.Rules
 }
@@ -171,9 +172,10 @@ func (a *app) assemble(ctx context.Context, h home, db *sqldb.DB, source embedde
 	rows := d.openRows(ctx, a.now)
 	d.agents, d.clock = identity.New(rows), clock.New(clock.Of(a.now), rows)
 	d.mark = db.View(ctx, d.clock.Load)
+	d.http = redeem.NewClient(nil)
 	d.Broker, err = broker.New(broker.Config{
 		DB: db, Vault: embedded.New(db, keys, &embedded.Options{Now: d.clock.Now}), Policy: rules, Audit: d.audit,
-		Agents: d.agents, Handles: handle.New(rows), Scrubber: redact.New(d.clock.Now), HTTP: redeem.NewClient(nil),
+		Agents: d.agents, Handles: handle.New(rows), Scrubber: redact.New(d.clock.Now), HTTP: d.http,
 		Catalogue: providers, Anchor: h.anchor(),
 		Clock: d.clock, Log: log,
 	})
@@ -203,6 +205,7 @@ const closeTimeout = 20 * time.Second
 func (d *desk) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
+	d.http.Close()
 	return errors.Join(d.Close(ctx), d.db.Close())
 }
 
