@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
@@ -97,8 +98,15 @@ func parseFileURI(uri string) (string, error) {
 	if !filepath.IsAbs(path) {
 		return "", invalidSource(`is not "file:" and an absolute path`)
 	}
+	if !plainPath(path) {
+		return "", invalidSource("names a file with a control character")
+	}
 	return path, nil
 }
+
+// plainPath accepts a path that can stand in an error on a terminal; a NUL could
+// be no part of one.
+func plainPath(path string) bool { return !strings.ContainsFunc(path, unicode.IsControl) }
 
 // FileURI is the key source of the key file at an absolute path.
 func FileURI(path string) string {
@@ -119,7 +127,7 @@ func (o *SourceOptions) parsePassphrase(rest string) (KeySource, error) {
 	case kind == "file":
 		var err error
 		if p.path, err = parseFileURI(rest); err != nil {
-			return nil, invalidSource(`is not "passphrase:file:" and an absolute path`)
+			return nil, invalidSource(`is not "passphrase:file:" and an absolute path without control characters`)
 		}
 	case kind == "fd":
 		n, err := strconv.Atoi(number)

@@ -44,7 +44,8 @@ func TestParseKeySource(t *testing.T) {
 	}
 	for _, uri := range []string{
 		"", "key", "/home/me/key", "file:", "file:key", "file:./key", "file://host/key", "file://user@/key", "file:/k?x=1", "file:/k#x",
-		"http:/key", "FILE", "FILE:/key", "file:/%zz", "\x00", ":", "kms:x",
+		"http:/key", "FILE", "FILE:/key", "file:/%zz", "file:/a%00b", "file:/a%1b%5bmb", "file:/a%0ab", "passphrase:file:/a%00b",
+		"transit:https://b/transit/keys/c?token-file=/a%1bb", "transit:https://b/transit/keys/c?ca-file=/a%0ab", "\x00", ":", "kms:x",
 		"passphrase", "passphrase:correct horse battery", "passphrase:file:", "passphrase:file:rel", "passphrase:file://host/x", "passphrase:fd:",
 		"passphrase:fd:0", "passphrase:fd:2", "passphrase:fd:-3", "passphrase:fd:03", "passphrase:fd:3x", "passphrase:fd:99999999999999999999",
 		"keyring", "keyring:a/b", "keyring:.x", "keyring:a b", "keyring:" + strings.Repeat("x", 65),

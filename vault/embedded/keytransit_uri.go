@@ -47,6 +47,9 @@ func (o *SourceOptions) parseTransit(rest string) (KeySource, error) {
 		if path != "" && !filepath.IsAbs(path) {
 			return nil, invalidSource("names a file whose path is not absolute")
 		}
+		if !plainPath(path) {
+			return nil, invalidSource("names a file with a control character")
+		}
 	}
 	if t.namespace != "" && !plainNames(t.namespace) {
 		return nil, invalidSource("has a namespace that is none")
