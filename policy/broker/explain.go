@@ -9,6 +9,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/policy/redeem"
 	"github.com/coatcheck-dev/coatcheck/vault"
+	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
 // ExplainRequest asks whether something would be allowed. Nothing is done,
@@ -39,7 +40,8 @@ type Explanation struct {
 // exists. Errors: *[redeem.Refusal] for a URL that no request may have, and
 // faults of the vault.
 func (b *Broker) Explain(ctx context.Context, who identity.Principal, r ExplainRequest) (Explanation, error) {
-	if err := b.alive(ctx, who); err != nil && !r.Hypothetical {
+	look, err := b.present(ctx, who, r)
+	if err != nil {
 		return Explanation{}, err
 	}
 	var target *vault.Target
@@ -59,7 +61,7 @@ func (b *Broker) Explain(ctx context.Context, who identity.Principal, r ExplainR
 	if j.now.IsZero() {
 		j.now = b.now()
 	}
-	asked, err := j.rule(b.outside(ctx), r.Right, r.Path, target)
+	asked, err := j.rule(look, r.Right, r.Path, target)
 	if err != nil {
 		return Explanation{}, err
 	}
@@ -72,12 +74,12 @@ func (b *Broker) Explain(ctx context.Context, who identity.Principal, r ExplainR
 		return out, nil
 	}
 	if r.Right == policy.Set {
-		if shown, err := j.rule(b.outside(ctx), policy.List, r.Path, nil); err != nil || !shown.Allowed {
+		if shown, err := j.rule(look, policy.List, r.Path, nil); err != nil || !shown.Allowed {
 			out.Next = "Go ahead. You may not list this path, so you are not told what is there."
 			return out, err
 		}
 	}
-	err = b.wouldRefuse(ctx, r, said.Decision, target, &out)
+	err = b.wouldRefuse(ctx, r, look, said.Decision, target, &out)
 	if err == nil {
 		return out, nil
 	}
@@ -95,9 +97,24 @@ func (b *Broker) Explain(ctx context.Context, who identity.Principal, r ExplainR
 	return out, nil
 }
 
+// present refuses an agent that was revoked since it connected, and looks up the
+// secret in the same transaction, whether or not the rules then ask for it.
+func (b *Broker) present(ctx context.Context, who identity.Principal, r ExplainRequest) (lookup, error) {
+	var meta vault.Metadata
+	var missing error
+	err := b.c.DB.View(ctx, func(tx *sqldb.Tx) error {
+		if err := b.c.Agents.Alive(tx, who); err != nil && !r.Hypothetical {
+			return err
+		}
+		meta, missing = b.c.Vault.InTx(tx).Describe(r.Path)
+		return nil
+	})
+	return func(vault.Path) (vault.Metadata, error) { return meta, missing }, err
+}
+
 // wouldRefuse returns the refusal that a permitted request would still meet.
-func (b *Broker) wouldRefuse(ctx context.Context, r ExplainRequest, d policy.Decision, target *vault.Target, out *Explanation) error {
-	meta, err := b.c.Vault.Describe(ctx, r.Path)
+func (b *Broker) wouldRefuse(ctx context.Context, r ExplainRequest, look lookup, d policy.Decision, target *vault.Target, out *Explanation) error {
+	meta, err := look(r.Path)
 	if r.Right == policy.Set {
 		return b.wouldRefuseSet(ctx, r.Path, meta, err, out)
 	}
