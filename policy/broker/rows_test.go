@@ -247,7 +247,7 @@ func TestADamagedHandleIsOnRecord(t *testing.T) {
 	}
 	id := mint.ID("h_", mint.Hash(bad))
 	if err := f.db.Update(t.Context(), func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(`UPDATE handles SET principal = 'agent:evil' WHERE id = ?`, id)
+		_, err := tx.Exec(`UPDATE handles SET max_uses = max_uses + 1 WHERE id = ?`, id)
 		return err
 	}); err != nil {
 		t.Fatal(err)

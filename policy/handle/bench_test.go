@@ -107,10 +107,16 @@ func BenchmarkStatements(b *testing.B) {
 		_, _, err := s.Mint(tx, spec(me), now)
 		return err
 	})
-	var text string
-	update(b, db, func(tx *sqldb.Tx) error { text, _ = mustMint(b, tx, s, spec(other), noon); return nil })
+	var text, oldest string
+	update(b, db, func(tx *sqldb.Tx) error {
+		oldest, _ = mustMint(b, tx, s, spec(other), noon)
+		ring(b, tx, s, spec(other), handle.MaxLive-2, noon)
+		text, _ = mustMint(b, tx, s, spec(other), noon)
+		return nil
+	})
 	inTx("spend", func(tx *sqldb.Tx) error { _, err := s.Spend(tx, other, text, noon); return err })
 	inTx("look up", func(tx *sqldb.Tx) error { _, err := s.Lookup(tx, other, text, noon); return err })
+	inTx("look up the oldest of a full ring", func(tx *sqldb.Tx) error { _, err := s.Lookup(tx, other, oldest, noon); return err })
 	inTx("mistyped", func(tx *sqldb.Tx) error {
 		if _, err := s.Spend(tx, other, text+"0", noon); err == nil {
 			b.Error("accepted")

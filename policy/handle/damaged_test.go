@@ -17,6 +17,13 @@ func exec(t *testing.T, tx *sqldb.Tx, statement string, args ...any) {
 	}
 }
 
+// inRing reports whether who finds the handle among his own.
+func inRing(t *testing.T, tx *sqldb.Tx, who, id string) (found bool) {
+	t.Helper()
+	want(t, "look into the ring", tx.QueryRow(`SELECT count(*) FROM handles WHERE principal = ? AND id = ?`, who, id).Scan(&found), nil)
+	return found
+}
+
 // undone runs fn with a fresh store in one transaction that is not kept.
 func undone(t *testing.T, db *sqldb.DB, fn func(tx *sqldb.Tx, s *handle.Store)) {
 	t.Helper()
@@ -26,7 +33,8 @@ func undone(t *testing.T, db *sqldb.DB, fn func(tx *sqldb.Tx, s *handle.Store)) 
 
 // TestEditedRows edits every column of a handle's row, to a value of the same
 // kind, to that of another handle and to one of another kind: the handle is
-// damaged and opens nothing, also for whom the edit favours; the other works.
+// damaged and opens nothing, also for whom the edit favours, and nobody else
+// finds it; the other works.
 func TestEditedRows(t *testing.T) {
 	db, _ := open(t)
 	for _, column := range []string{
@@ -56,6 +64,10 @@ func TestEditedRows(t *testing.T) {
 					exec(t, tx, `UPDATE handles SET seq = 9, `+column+` = `+edit+` WHERE id = ?`, h.ID) // a number that is free
 					for _, who := range []string{me, other} {
 						got, err := s.Spend(tx, who, text, noon)
+						if !inRing(t, tx, who, h.ID) {
+							want(t, "spend by "+who, err, handle.ErrUnknown)
+							continue
+						}
 						want(t, "spend by "+who, err, vault.ErrCorrupt)
 						if got.ID != h.ID || got.Path != "" || !strings.Contains(err.Error(), h.ID) && !strings.Contains(err.Error(), "column") {
 							t.Errorf("%+v, %v", got, err)
@@ -89,11 +101,12 @@ func TestSwappedRows(t *testing.T) {
 		exec(t, tx, `UPDATE handles SET id = 'x' WHERE id = ?`, ha.ID)
 		exec(t, tx, `UPDATE handles SET id = ? WHERE id = ?`, ha.ID, hb.ID)
 		exec(t, tx, `UPDATE handles SET id = ? WHERE id = 'x'`, hb.ID)
-		for _, text := range []string{a, b} {
-			for _, who := range []string{me, other} {
-				_, err := s.Spend(tx, who, text, noon)
-				want(t, "spend", err, vault.ErrCorrupt)
-			}
+		for _, test := range []struct {
+			who, text string
+			want      error
+		}{{me, a, handle.ErrUnknown}, {me, b, vault.ErrCorrupt}, {other, a, vault.ErrCorrupt}, {other, b, handle.ErrUnknown}} {
+			_, err := s.Spend(tx, test.who, test.text, noon)
+			want(t, "spend by "+test.who, err, test.want)
 		}
 		n, err := s.RevokeAll(tx, me, noon)
 		if n != 1 || err != nil {

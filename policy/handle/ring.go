@@ -84,7 +84,7 @@ func sweep(tx *sqldb.Tx, principal string, known span, now time.Time) (span, err
 		return known, nil
 	}
 	_, err = tx.Exec(`UPDATE handles SET seq = ? + ring.n
-		FROM (SELECT id, row_number() OVER (ORDER BY seq) AS n FROM handles WHERE principal = ?) AS ring
-		WHERE handles.id = ring.id`, known.newest, principal)
+		FROM (SELECT seq, row_number() OVER (ORDER BY seq) AS n FROM handles WHERE principal = ?) AS ring
+		WHERE handles.principal = ? AND handles.seq = ring.seq`, known.newest, principal, principal)
 	return span{newest: known.newest + count, oldest: known.newest + 1}, err
 }

@@ -39,6 +39,8 @@ func (s *Store) Lookup(tx *sqldb.Tx, principal, text string, now time.Time) (Han
 	return h, err
 }
 
+// find looks through the principal's ring, the newest first: a handle is most
+// often used soon after it was issued, and the ring is bounded ([MaxLive]).
 func (s *Store) find(tx *sqldb.Tx, principal, text string, now time.Time) (row, Handle, error) {
 	if err := Check(text); err != nil {
 		return row{}, Handle{}, err
@@ -46,7 +48,7 @@ func (s *Store) find(tx *sqldb.Tx, principal, text string, now time.Time) (row, 
 	want := mint.Hash(text)
 	id := mint.ID("h_", want)
 	r := row{hash: make([]byte, len(want))} // what an unknown handle is compared with
-	err := r.scan(tx.QueryRow(`SELECT `+columns+` FROM handles WHERE id = ?`, id).Scan)
+	err := r.scan(tx.QueryRow(`SELECT `+columns+`, seq FROM handles WHERE principal = ? AND id = ? ORDER BY seq DESC LIMIT 1`, principal, id).Scan)
 	if err != nil && !errors.Is(err, sqldb.ErrNoRows) {
 		return r, Handle{ID: id}, err
 	}

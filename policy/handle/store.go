@@ -52,7 +52,8 @@ func (s *Store) Mint(tx *sqldb.Tx, spec Spec, now time.Time) (text string, h Han
 	if err != nil {
 		return "", Handle{}, err
 	}
-	err = s.insert(tx, &r, known.newest)
+	r.seq = known.newest
+	err = s.insert(tx, &r)
 	if err == nil && known.newest-known.oldest >= MaxLive {
 		err = s.makeRoom(tx, spec.Principal, known, now)
 	}
