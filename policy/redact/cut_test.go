@@ -9,7 +9,7 @@ import (
 
 // A text cut at any byte of a value at its end keeps nothing of the value, in
 // whatever form: each form is escaped in each way at its greatest length.
-func TestScrubCutInEveryForm(t *testing.T) {
+func TestCutInEveryForm(t *testing.T) {
 	v := strings.Repeat("k7Qz/9Lm+2Xp", 18) // escaped hexadecimal of it is just over 4 KiB
 	s := keeping(t, v)
 	forms := map[string]string{
@@ -29,7 +29,7 @@ func TestScrubCutInEveryForm(t *testing.T) {
 					if cut < 4<<10 && cut%64 != 0 && cut < len(whole)-8 {
 						continue // shorter than any margin: nothing is left, whatever it is
 					}
-					if clean, _ := s.ScrubCut(who, []byte(whole[:cut])); len(clean) > len(before) {
+					if clean, _ := cutOff(t, s, whole[:cut]); len(clean) > len(before) {
 						t.Fatalf("cut at %d of %d bytes leaves %d", cut, len(whole), len(clean))
 					}
 				}
@@ -39,14 +39,14 @@ func TestScrubCutInEveryForm(t *testing.T) {
 }
 
 // The same for the shortest values, in base64 that stands between other bytes.
-func TestScrubCutOfShortValues(t *testing.T) {
+func TestCutOfShortValues(t *testing.T) {
 	for _, v := range []string{"\x03Zf~\xf0$7q", "k7Qz/9Lm+2X"} {
 		s := keeping(t, v)
 		for lead := range 3 {
 			around := strings.Repeat("~", lead) + v + "~~"
 			whole := each(base64.StdEncoding.EncodeToString([]byte(around)), `\U%08x`)
 			for cut := 1; cut < len(whole); cut++ {
-				if clean, _ := s.ScrubCut(who, []byte(whole[:cut])); len(clean) > 0 {
+				if clean, _ := cutOff(t, s, whole[:cut]); len(clean) > 0 {
 					t.Fatalf("%q: cut at %d leaves %d", v, cut, len(clean))
 				}
 			}

@@ -10,36 +10,44 @@
 //	clean, masked := s.Scrub("agent:claude", body)
 //	// {"echo":"[secret production/openai/api-key]"}
 //
-// What is caught, anywhere in the text and in any letter of it:
+// Caught for certain (the first tier), wherever it stands in the text and
+// whatever stands beside it:
 //
-//	raw          the bytes as they are
-//	base64       standard and URL alphabet, padded or not, with other bytes before and behind
-//	hexadecimal  all lower or all upper case
-//	percent      %XX for any of the bytes, either case; + for a space
-//	backslash    JSON, JavaScript and Go strings: \" \/ \n \u00XX \xXX \U000000XX …
-//	HTML         &amp; &lt; &gt; &quot; &apos; &#38; &#x26;
+//	raw               the bytes as they are
+//	base64            standard and URL alphabet, padded or not, at any byte, so also inside a user:password
+//	                  pair; broken into lines of 16 or more columns, indented or not
+//	base32            RFC 4648 and its hex alphabet, upper or lower case, at any byte
+//	hexadecimal       of any case
+//	UTF-16            both ends
+//	percent           %XX of any of the bytes, %uXXXX; + for a space
+//	quoted-printable  =XX and soft line breaks
+//	HTML              names and numbers, any zeros before them, without semicolon where HTML does
+//	backslash         \" \n \xXX \NNN \uXXXX \u{X} \UXXXXXXXX \x{X} and so on: JSON, JavaScript, Go, C, Python,
+//	                  Rust, Perl, and what shells make of \ and $'...'
+//	quotes            '\'' and '"'"' of shells, doubled quotes of SQL, CSV, YAML
+//	nested            any three of these inside each other: up to three words (base64, base32, hexadecimal,
+//	                  UTF-16), and in each up to three layers of the others
 //
-// An escape may cover any of the bytes of a raw, base64 or hexadecimal form
-// (base64 inside JSON, say). Values that overlap are masked together, so that
-// no piece of one is left over. In base64 up to four bits at either end share a
-// character with what stands beside the value; they are masked, not compared.
+// In base64 and base32 up to four bits at either end share a character with what
+// stands beside the value; they are masked, not compared.
 //
-// What is not caught: escapes within escapes, rarer ones (\u{73}, octal \163, a
-// backslash before a letter that needs none, HTML numbers of more than seven
-// digits or without their semicolon), compressed text, base32, UTF-16,
-// quoted-printable, hexadecimal of mixed case, a value with line breaks or
-// other characters put into it, reversed or otherwise transformed, or spread
-// over several answers. Redaction is the second line: the first is that a
-// value only goes where its destination says.
+// Caught by best effort (the second tier) are disguises: the letters of a value
+// in other case or with anything but letters and digits between them, reversed,
+// rotated by 13; its bytes as hexadecimal or decimal numbers. A value needs
+// enough letters for that.
+//
+// Not caught: other transformations (xor, compression, translation, letters or
+// tags put between), a fourth layer, a form longer than 64 times its value, and a
+// value spread over several answers. Redaction is the second line: the first is
+// that a value only goes where its destination says.
 //
 // Choices. Values are compared whole and per principal: masking prefixes, or
 // values the principal has not spent, would let a model find a secret by
-// echoing guesses. Encodings that depend on the value alone are patterns of
-// one Aho-Corasick automaton; escapes, which every encoder chooses for itself,
-// are undone in a view of the text and the automaton runs over the view, since
-// patterns for every choice would be exponentially many. Time is linear in the
-// text, whatever it holds. The automaton keeps 5 bytes a state plus a table of
-// branches, about 50 bytes for each byte of a value. It is rebuilt as a whole
-// when the set changed and an answer is to be scrubbed; at thousands of values a
-// principal that would show as latency after each new one.
+// echoing guesses. Only the value is a pattern; the text is decoded, since what
+// wraps what is the text's choice, and a pattern for each would be many times
+// the memory (an automaton over the encodings of a value took 50 bytes for each
+// of its bytes and had to be built anew for each new value). What filters the
+// text is an index of a few grams of each value, probed at every fourth byte.
+// Work is bounded: a text made to decode to more than a hundred times itself is
+// withheld.
 package redact

@@ -1,23 +1,34 @@
 package redact
 
-// Endings returns, for each byte of text, the length of the longest of the
-// words that ends with it, as the automaton finds them.
-func Endings(words []string, text string) []int {
-	list := make([]form, len(words))
-	for i, w := range words {
-		list[i] = form{text: w, entry: i}
+import "github.com/coatcheck-dev/coatcheck/vault/secret"
+
+// Literals returns where values stand in text as they are: start and number of
+// the value, in no order. A value that is too plain to be looked for is not.
+func Literals(values []string, text []byte) (found [][2]int) {
+	c := newScope()
+	for _, v := range values {
+		c.add(&item{value: secret.New([]byte(v))})
 	}
-	out := make([]int, len(text))
-	newAutomaton(list).scan([]byte(text), func(end int, e ending) { out[end-1] = e.length })
-	return out
+	x := newSearch()
+	x.set, x.left = &c.set, leastWork+work*len(text)
+	x.match(&frame{text: text})
+	for _, s := range x.spans {
+		found = append(found, [2]int{s.start, s.item})
+	}
+	return found
 }
 
-// Footprint returns the states and the bytes of the automaton over values.
-func Footprint(values []string) (states, size int) {
-	var list []form
-	for i, v := range values {
-		list = append(list, forms(i, []byte(v))...)
+// Footprint returns the bytes that the sets of all principals take.
+func (s *Scrubber) Footprint() (size int) {
+	for _, c := range s.scopes {
+		size += 8 * (len(c.plain.bits) + len(c.plain.slots) + len(c.folded.bits) + len(c.folded.slots))
+		size += cap(c.items)*8 + cap(c.patterns)*72
+		for _, p := range c.patterns {
+			size += len(p.text)
+		}
+		for it := range c.live() {
+			size += 80 + it.value.Len() + len(it.name)
+		}
 	}
-	a := newAutomaton(list)
-	return len(a.label), len(a.label)*5 + len(a.edges.keys)*12 + len(a.ending)*48
+	return size
 }

@@ -12,17 +12,14 @@ import (
 // count. Such a header is better dropped.
 func (s *Scrubber) Named(principal, name string) bool {
 	name = strings.ToLower(name)
-	now := s.now()
-	s.mu.Lock()
-	c := s.scopes[principal]
-	s.mu.Unlock()
+	c := s.scope(principal)
 	if c == nil {
 		return false
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, it := range c.items {
-		if it.value.Len() > len(name) || !it.until.After(now) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for it := range c.live() {
+		if it.value.Len() > len(name) {
 			continue
 		}
 		v := it.value.Reveal()

@@ -1,9 +1,8 @@
 package redact
 
 import (
+	"bytes"
 	"errors"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -19,29 +18,27 @@ var ErrWithheld = errors.New("text could not be scrubbed")
 // and masks them. It is safe for concurrent use. Another process, or this one
 // after a restart, knows nothing of them.
 type Scrubber struct {
-	now    func() time.Time
-	mu     sync.Mutex
-	scopes map[string]*scope
+	now      func() time.Time
+	searches sync.Pool // of *search, for their memory
+	mu       sync.Mutex
+	scopes   map[string]*scope
 }
 
-// scope is what one principal may not see. An item is replaced, never changed,
-// and a snapshot never sees the lock.
+// scope is what one principal may not see.
 type scope struct {
-	mu    sync.Mutex
-	items []*item
-	next  time.Time // the earliest end of an item; zero: none
-	ready *snapshot // nil when the items changed since it was made
+	set
+	next time.Time // the earliest end of an item; zero: none
 }
 
 type item struct {
 	name  vault.Path
 	value secret.Value
-	until time.Time
+	until time.Time // guarded by the scope's lock
 }
 
 // New returns an empty Scrubber; now is the clock.
 func New(now func() time.Time) *Scrubber {
-	return &Scrubber{now: now, scopes: map[string]*scope{}}
+	return &Scrubber{now: now, searches: sync.Pool{New: func() any { return newSearch() }}, scopes: map[string]*scope{}}
 }
 
 // Keep puts a value into the principal's scope until that time. Kept before,
@@ -61,7 +58,7 @@ func (s *Scrubber) Keep(principal string, name vault.Path, v secret.Value, until
 	defer s.mu.Unlock()
 	c := s.scopes[principal]
 	if c == nil {
-		c = &scope{}
+		c = newScope()
 		s.scopes[principal] = c
 	}
 	c.keep(&item{name, v, until})
@@ -80,45 +77,36 @@ func (s *Scrubber) forget(now time.Time) {
 }
 
 // Scrub returns text with every value in the principal's scope masked as
-// "[secret PATH]", and the number of masks. It may return text itself.
+// "[secret PATH]", and the number of masks. If it cannot be scrubbed, it is
+// "[withheld]".
 func (s *Scrubber) Scrub(principal string, text []byte) (clean []byte, masked int) {
-	snap := s.snapshot(principal)
-	if snap == nil {
-		return text, 0
+	clean, masked, err := s.Safely(principal, text, false)
+	if err != nil {
+		return []byte(withheld), 0
 	}
-	return snap.scrub(text, len(text))
+	return clean, masked
 }
 
-// ScrubCut is [Scrubber.Scrub] for a text whose end is missing, such as a body
-// that was cut at a limit. A value may have been cut with it, so the last part
-// of the text is dropped: twenty times the longest value, rounded up to 4 KiB,
-// whatever stands there.
-func (s *Scrubber) ScrubCut(principal string, text []byte) (clean []byte, masked int) {
-	snap := s.snapshot(principal)
-	if snap == nil {
-		return text, 0
-	}
-	return snap.scrub(text, max(0, len(text)-snap.margin()))
-}
-
-// Safely is Scrub, or ScrubCut when cut is set, that turns a panic into
-// [ErrWithheld] without text.
+// Safely is Scrub that returns no text and [ErrWithheld] when it cannot be
+// scrubbed. A text that was cut, such as a body that was longer than a limit,
+// is treated as by [Stream.Cut].
 func (s *Scrubber) Safely(principal string, text []byte, cut bool) (clean []byte, masked int, err error) {
-	defer func() {
-		if recover() != nil {
-			clean, masked, err = nil, 0, ErrWithheld
-		}
-	}()
+	var out bytes.Buffer
+	t := s.Stream(principal, &out)
+	_, _ = t.Write(text) // Close and Cut return the same error
 	if cut {
-		clean, masked = s.ScrubCut(principal, text)
+		err = t.Cut()
 	} else {
-		clean, masked = s.Scrub(principal, text)
+		err = t.Close()
 	}
-	return clean, masked, nil
+	if err != nil {
+		return nil, 0, err
+	}
+	return out.Bytes(), t.Masked(), nil
 }
 
-// snapshot returns what to look for now, or nil for nothing.
-func (s *Scrubber) snapshot(principal string) *snapshot {
+// scope returns what to look for now, or nil for nothing.
+func (s *Scrubber) scope(principal string) *scope {
 	now := s.now()
 	s.mu.Lock()
 	c := s.scopes[principal]
@@ -126,19 +114,28 @@ func (s *Scrubber) snapshot(principal string) *snapshot {
 	if c == nil || c.expire(now) {
 		return nil
 	}
-	return c.snapshot()
+	return c
+}
+
+func newScope() *scope {
+	c := &scope{}
+	c.renew(0)
+	return c
 }
 
 func (c *scope) keep(it *item) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	i := slices.IndexFunc(c.items, func(o *item) bool { return o.name == it.name && o.value.Equal(it.value) })
-	switch {
-	case i < 0:
-		c.items, c.ready = append(c.items, it), nil
-	case it.until.After(c.items[i].until):
-		c.items[i] = it
+	for old := range c.live() {
+		if old.name == it.name && old.value.Equal(it.value) {
+			if it.until.After(old.until) {
+				old.until = it.until
+				c.schedule()
+			}
+			return
+		}
 	}
+	c.add(it)
 	c.schedule()
 }
 
@@ -147,29 +144,17 @@ func (c *scope) expire(now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.next.IsZero() && !now.Before(c.next) {
-		c.items = slices.DeleteFunc(slices.Clone(c.items), func(it *item) bool { return !now.Before(it.until) })
-		c.ready = nil
+		c.remove(func(it *item) bool { return !now.Before(it.until) })
 		c.schedule()
 	}
-	return len(c.items) == 0
+	return c.empty()
 }
 
 func (c *scope) schedule() {
 	c.next = time.Time{}
-	for _, it := range c.items {
+	for it := range c.live() {
 		if c.next.IsZero() || it.until.Before(c.next) {
 			c.next = it.until
 		}
 	}
-}
-
-func (c *scope) snapshot() *snapshot {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ready == nil {
-		items := slices.Clone(c.items)
-		slices.SortFunc(items, func(a, b *item) int { return strings.Compare(string(a.name), string(b.name)) })
-		c.ready = newSnapshot(items)
-	}
-	return c.ready
 }

@@ -3,15 +3,10 @@ package vaulttest
 import (
 	"bytes"
 	"crypto/rand"
-	"encoding/base64"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
-	"html"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,29 +40,45 @@ func NewCanary(tb testing.TB) Canary {
 // CanaryOf makes a canary of a value, which should have at least 8 bytes.
 func CanaryOf(value []byte) Canary {
 	c := Canary{value: bytes.Clone(value)}
-	s := string(value)
-	c.add("raw", s)
-	c.add("hex", hex.EncodeToString(value))
-	c.add("upper-case hex", strings.ToUpper(hex.EncodeToString(value)))
-	for shift := range 3 {
-		c.addBase64(shift)
+	for _, e := range slices.Concat(Encodings(), Disguises()) {
+		if text, ok := e.Write(value); ok {
+			c.add(e.Name, string(text))
+		}
+		for shift := range 5 {
+			if text := core(e, value, shift); len(text) >= 8 {
+				c.add(e.Name, text)
+			}
+		}
 	}
-	c.add("query-escaped", url.QueryEscape(s))
-	c.add("path-escaped", url.PathEscape(s))
-	c.add("query-escaped, lower-case", lowerEscapes(url.QueryEscape(s)))
-	c.add("path-escaped, lower-case", lowerEscapes(url.PathEscape(s)))
-	c.add("JSON-escaped", jsonText(s, true))
-	c.add("JSON-escaped, HTML left", jsonText(s, false))
-	c.add("JSON-escaped, slashes too", strings.ReplaceAll(jsonText(s, false), "/", `\/`))
-	c.add("HTML-escaped", html.EscapeString(s))
-	c.add("HTML-escaped, decimal", entities(s, "&#%d;"))
-	c.add("HTML-escaped, hex", entities(s, "&#x%x;"))
-	c.add("Go-quoted", strings.Trim(fmt.Sprintf("%+q", s), `"`))
-	c.add("decimal bytes", byteList(value, "%d", " "))
-	c.add("decimal bytes with commas", byteList(value, "%d", ","))
-	c.add("decimal bytes with commas and spaces", byteList(value, "%d", ", "))
-	c.add("Go hex bytes", byteList(value, "%#x", ", "))
+	c.add("bytes as numbers, no commas", byteList(value, "%d", " "))
+	c.add("bytes as numbers, no spaces", byteList(value, "%d", ","))
 	return c
+}
+
+// core returns what a value looks like inside a longer text that is encoded,
+// when so many bytes stand before it: the letters that its neighbours have no
+// part in.
+func core(e Encoding, value []byte, shift int) string {
+	around := [2]string{"\x00", "\xff"} // no bit in common
+	if e.Text {
+		around = [2]string{"a", "~"}
+	}
+	one, ok := e.Write([]byte(strings.Repeat(around[0], shift) + string(value) + around[0]))
+	two, _ := e.Write([]byte(strings.Repeat(around[1], shift) + string(value) + around[1]))
+	if !ok || len(one) != len(two) {
+		return ""
+	}
+	best, start := "", 0
+	for i := range len(one) + 1 {
+		if i < len(one) && one[i] == two[i] {
+			continue
+		}
+		if i-start > len(best) {
+			best = string(one[start:i])
+		}
+		start = i + 1
+	}
+	return best
 }
 
 func (c *Canary) add(name, text string) {
@@ -77,58 +88,6 @@ func (c *Canary) add(name, text string) {
 		}
 	}
 	c.forms = append(c.forms, form{name, []byte(text)})
-}
-
-// addBase64 adds what the value looks like inside a longer text that is
-// encoded, when it starts at a byte that is shift modulo 3. The letters at both
-// ends also depend on the neighbours and are left out.
-func (c *Canary) addBase64(shift int) {
-	padded := append(make([]byte, shift), c.value...)
-	first := (shift*8 + 5) / 6
-	last := len(padded) * 8 / 6
-	for name, encoding := range map[string]*base64.Encoding{"base64": base64.RawStdEncoding, "base64url": base64.RawURLEncoding} {
-		c.add(fmt.Sprintf("%s at offset %d", name, shift), encoding.EncodeToString(padded)[first:last])
-	}
-}
-
-func lowerEscapes(s string) string {
-	out := []byte(s)
-	for i := 0; i+2 < len(out); i++ {
-		if out[i] == '%' {
-			copy(out[i:i+3], bytes.ToLower(out[i:i+3]))
-		}
-	}
-	return string(out)
-}
-
-func jsonText(s string, escapeHTML bool) string {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(escapeHTML)
-	if err := e.Encode(s); err != nil {
-		return s
-	}
-	return strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(b.String()), `"`), `"`)
-}
-
-func entities(s, format string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if strings.ContainsRune(`&<>"'`, r) {
-			fmt.Fprintf(&b, format, r)
-		} else {
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-func byteList(value []byte, format, separator string) string {
-	parts := make([]string, len(value))
-	for i, b := range value {
-		parts[i] = fmt.Sprintf(format, b)
-	}
-	return strings.Join(parts, separator)
 }
 
 // Value returns the canary as a secret.

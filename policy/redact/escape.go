@@ -1,0 +1,150 @@
+package redact
+
+import "bytes"
+
+// escapes is a set of families of escapes that are undone together.
+type escapes uint
+
+const (
+	percent escapes = 1 << iota
+	backslash
+	entity
+	quotedPrintable
+	plus
+	quotes
+
+	common   = percent | backslash | entity
+	plusForm = percent | plus
+)
+
+// unescape tries to undo the escape at the start of s and appends what it
+// stands for to out; n is 0 when there is none.
+type unescape func(out, s []byte) (_ []byte, n int)
+
+// beginnings says what the escapes of a family begin with.
+var beginnings = [...]struct {
+	family escapes
+	first  byte
+	undo   unescape
+}{
+	{percent, '%', undoPercent},
+	{backslash, '\\', undoBackslash},
+	{entity, '&', undoEntity},
+	{quotedPrintable, '=', undoQuotedPrintable},
+	{plus, '+', undoPlus},
+	{quotes, '\'', undoQuotes},
+	{quotes, '"', undoQuotes},
+}
+
+// undo returns f with the escapes of the families undone once, and the families
+// that there were; nil when there were none.
+func (x *search) undo(f *frame, kinds escapes) (*frame, escapes) {
+	var next [len(beginnings)]int // where each of them begins next
+	first := func() int {
+		k := 0
+		for i, at := range next {
+			if at < next[k] {
+				k = i
+			}
+		}
+		return k
+	}
+	after := func(i, from int) {
+		next[i] = len(f.text)
+		if n := bytes.IndexByte(f.text[from:], beginnings[i].first); n >= 0 {
+			next[i] = from + n
+		}
+	}
+	for i, b := range beginnings {
+		if next[i] = len(f.text); kinds&b.family != 0 {
+			after(i, 0)
+		}
+	}
+	var g *frame
+	var used escapes
+	var room [16]byte
+	copied := 0
+	for k := first(); next[k] < len(f.text); k = first() {
+		at := next[k]
+		out, n := beginnings[k].undo(room[:0], f.text[at:])
+		if n == 0 {
+			after(k, at+1)
+			continue
+		}
+		if g == nil {
+			g = x.frame(f)
+			g.view = true
+		}
+		g.literal(f.text, copied, at)
+		g.pieces = append(g.pieces, piece{at: len(g.text), from: at, ratio: whole, n: n})
+		g.text = append(g.text, out...)
+		copied, used = at+n, used|beginnings[k].family
+		for i, at := range next {
+			if at < copied {
+				after(i, copied)
+			}
+		}
+	}
+	if g == nil {
+		return nil, 0
+	}
+	g.literal(f.text, copied, len(f.text))
+	x.pay(len(g.text))
+	return g, used
+}
+
+// literal copies a part of the parent.
+func (f *frame) literal(text []byte, from, to int) {
+	if from < to {
+		f.pieces = append(f.pieces, piece{at: len(f.text), from: from, ratio: same, n: -1})
+		f.text = append(f.text, text[from:to]...)
+	}
+}
+
+// undoPercent knows %XX, and %uXXXX of JavaScript's escape.
+func undoPercent(out, s []byte) ([]byte, int) {
+	if c, ok := hexValue(s, 1, 2); ok {
+		return append(out, byte(c)), 3 //nolint:gosec // two hexadecimal digits
+	}
+	if len(s) > 1 && s[1] == 'u' {
+		return undoUnits(out, s)
+	}
+	return out, 0
+}
+
+func undoPlus(out, _ []byte) ([]byte, int) { return append(out, ' '), 1 }
+
+// undoQuotedPrintable knows =XX and the soft break of a line (RFC 2045 §6.7).
+func undoQuotedPrintable(out, s []byte) ([]byte, int) {
+	if c, ok := hexValue(s, 1, 2); ok {
+		return append(out, byte(c)), 3 //nolint:gosec // two hexadecimal digits
+	}
+	return out, lineBreak(s)
+}
+
+// lineBreak returns the length of the break behind s[0], with it, or 0.
+func lineBreak(s []byte) int {
+	switch {
+	case len(s) > 1 && s[1] == '\n':
+		return 2
+	case len(s) > 2 && s[1] == '\r' && s[2] == '\n':
+		return 3
+	default:
+		return 0
+	}
+}
+
+// undoQuotes knows a quote inside of quotes: of shells, and doubled (SQL, CSV,
+// YAML, PowerShell).
+func undoQuotes(out, s []byte) ([]byte, int) {
+	for _, in := range [...]string{`'\''`, `'"'"'`, `"'"'"`, `''`, `""`} {
+		if bytes.HasPrefix(s, []byte(in)) {
+			c := in[0]
+			if len(in) > 2 {
+				c = in[len(in)/2]
+			}
+			return append(out, c), len(in)
+		}
+	}
+	return out, 0
+}

@@ -1,0 +1,70 @@
+package redact
+
+// none is the value of a byte that is not in an alphabet.
+const none = 0xff
+
+// symbol is what a byte stands for in each alphabet.
+type symbol struct {
+	hex, b64, b32, b32hex byte
+	letter                bool
+	alphabets             alphabets
+}
+
+// alphabets are those that a byte is in.
+type alphabets byte
+
+const (
+	in64     alphabets = 1 << iota // base64 of both kinds (RFC 4648 §4, §5)
+	inHex                          // of any case
+	in32                           // base32 (§6)
+	in32Low                        // in lower case
+	in32Hex                        // base32hex (§7)
+	in32HexL                       // in lower case
+	readable                       // not an alphabet: printable ASCII, space, and what other characters are made of
+)
+
+var symbols = newSymbols()
+
+func newSymbols() (out [256]symbol) {
+	for i := range out {
+		c := byte(i)
+		s := symbol{none, none, none, none, false, 0}
+		upper, lower, digit := c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z', c >= '0' && c <= '9'
+		s.letter = upper || lower
+		switch {
+		case upper:
+			s.b64, s.b32, s.b32hex = c-'A', c-'A', c-'A'+10
+			s.alphabets |= in64 | in32
+		case lower:
+			s.b64, s.b32, s.b32hex = c-'a'+26, c-'a', c-'a'+10
+			s.alphabets |= in64 | in32Low
+		case digit:
+			s.b64, s.b32hex, s.hex = c-'0'+52, c-'0', c-'0'
+			s.alphabets |= in64 | in32Hex | in32HexL | inHex
+			if c >= '2' && c <= '7' {
+				s.b32 = c - '2' + 26
+				s.alphabets |= in32 | in32Low
+			}
+		case c == '+' || c == '-':
+			s.b64, s.alphabets = 62, in64
+		case c == '/' || c == '_':
+			s.b64, s.alphabets = 63, in64
+		}
+		if s.letter && s.b32hex < 32 {
+			if upper {
+				s.alphabets |= in32Hex
+			} else {
+				s.alphabets |= in32HexL
+			}
+		}
+		if s.letter && s.b32hex < 16 {
+			s.hex = s.b32hex
+			s.alphabets |= inHex
+		}
+		if c >= ' ' && c != 0x7f || c == '\t' || c == '\n' || c == '\r' {
+			s.alphabets |= readable
+		}
+		out[i] = s
+	}
+	return out
+}

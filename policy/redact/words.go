@@ -1,0 +1,280 @@
+package redact
+
+// A word is a run of letters of the base64 alphabet, which has those of
+// hexadecimal and base32 in it. It may be broken into lines: a line of
+// wrapColumns or more goes on in the next one, behind the space that indents
+// it.
+const (
+	wrapColumns = 16
+	maxIndent   = 32
+)
+
+// word is one word in a text, as its lines.
+type word struct {
+	lines []bounds
+	size  int
+}
+
+type bounds struct{ start, end int }
+
+// shortest lengths of a word that can hold a pattern.
+func (s *set) shortest64() int { return (s.shortest*8 + 5) / 6 }
+func (s *set) shortest32() int { return (s.shortest*8 + 4) / 5 }
+
+// words searches what the words of f decode to. In a view these are the words
+// that an escape was undone in or beside: the others stand in its parent too.
+func (x *search) words(f *frame, level int) {
+	least := x.set.shortest64()
+	g := x.frame(f)
+	done := 0 // no word begins before
+	decode := func(at int) {
+		x.word.around(f.text, done, at)
+		done = x.word.end()
+		if x.word.size < least {
+			return
+		}
+		x.decode(f, g)
+		if len(g.text) >= batch {
+			x.next(g, level)
+		}
+	}
+	if f.view {
+		for _, p := range f.pieces {
+			if p.ratio != whole {
+				continue
+			}
+			for _, at := range [...]int{beforeSpace(f.text, p.at), afterSpace(f.text, p.at)} {
+				if at >= done && at < len(f.text) && symbols[f.text[at]].alphabets&in64 != 0 {
+					decode(at)
+				}
+			}
+		}
+	} else {
+		run := min(least, wrapColumns)
+		for at := nextRun(f.text, 0, run, in64); at < len(f.text); at = nextRun(f.text, done, run, in64) {
+			decode(at)
+		}
+	}
+	x.wide(f, g)
+	x.next(g, level)
+	x.drop(g)
+}
+
+// beforeSpace and afterSpace return the index of what stands before an index,
+// and there or behind it, with a line break and what indents a line left out.
+func beforeSpace(text []byte, at int) int {
+	i := at - 1
+	for i >= 0 && i > at-maxIndent && isSpace(text[i]) {
+		i--
+	}
+	return i
+}
+
+func afterSpace(text []byte, at int) int {
+	i := at
+	for i < len(text) && i < at+maxIndent && isSpace(text[i]) {
+		i++
+	}
+	return i
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
+
+// next searches what was decoded, and empties it.
+func (x *search) next(g *frame, level int) {
+	if len(g.text) > 0 {
+		x.pay(len(g.text))
+		x.level(g, level+1)
+	}
+	x.frames++
+	*g = frame{parent: g.parent, number: x.frames, text: g.text[:0], pieces: g.pieces[:0], lines: g.lines[:0]}
+}
+
+// nextRun returns the index from from on where the next run begins of n or more
+// bytes of an alphabet, or the length of the text. It looks at every n-th byte
+// and goes back from there.
+func nextRun(text []byte, from, n int, in alphabets) int {
+	for i := from + n - 1; i < len(text); {
+		j := i
+		for j >= from && symbols[text[j]].alphabets&in != 0 {
+			j--
+		}
+		if j < from {
+			return from
+		}
+		from, i = j+1, j+n
+	}
+	return len(text)
+}
+
+// around sets w to the word with the byte at that index, which begins at from
+// or behind it.
+func (w *word) around(text []byte, from, at int) {
+	inside := func(i int) bool { return i >= from && i < len(text) && symbols[text[i]].alphabets&in64 != 0 }
+	start, end := at, at+1
+	for inside(start - 1) {
+		start--
+	}
+	for inside(end) {
+		end++
+	}
+	w.lines = w.lines[:0]
+	if before := lineBefore(text, from, start); inside(before - 1) {
+		first := before - 1
+		for inside(first - 1) {
+			first--
+		}
+		w.lines = append(w.lines, bounds{first, before})
+	}
+	w.lines = append(w.lines, bounds{start, end})
+	for end-start >= wrapColumns {
+		if start = lineAfter(text, end); !inside(start) {
+			break
+		}
+		for end = start + 1; inside(end); {
+			end++
+		}
+		w.lines = append(w.lines, bounds{start, end})
+	}
+	w.size = 0
+	for _, l := range w.lines {
+		w.size += l.end - l.start
+	}
+}
+
+func (w *word) end() int { return w.lines[len(w.lines)-1].end }
+
+// lineAfter returns where the line behind a word that ends at end begins,
+// behind what indents it, or -1.
+func lineAfter(text []byte, end int) int {
+	if end < len(text) && text[end] == '\r' {
+		end++
+	}
+	if end >= len(text) || text[end] != '\n' {
+		return -1
+	}
+	at := end + 1
+	for at < len(text) && at <= end+maxIndent && (text[at] == ' ' || text[at] == '\t') {
+		at++
+	}
+	return at
+}
+
+// lineBefore returns where the line before a word that begins at start ends, or
+// -1.
+func lineBefore(text []byte, from, start int) int {
+	at := start
+	for at > from && at > start-maxIndent && (text[at-1] == ' ' || text[at-1] == '\t') {
+		at--
+	}
+	if at <= from || text[at-1] != '\n' {
+		return -1
+	}
+	if at--; at > from && text[at-1] == '\r' {
+		at--
+	}
+	return at
+}
+
+// decode appends to g what the word in f decodes to, by each alphabet and from
+// each of its bytes that makes a difference.
+func (x *search) decode(f, g *frame) {
+	w := &x.word
+	sym, base, lines := f.text[w.lines[0].start:w.lines[0].end], w.lines[0].start, -1
+	if len(w.lines) > 1 {
+		lines, base, x.joined = len(g.lines), 0, x.joined[:0]
+		for _, l := range w.lines {
+			g.lines = append(g.lines, line{len(x.joined), l.start})
+			x.joined = append(x.joined, f.text[l.start:l.end]...)
+		}
+		sym = x.joined
+	}
+	if len(sym) >= x.set.shortest64() {
+		for phase := range 4 {
+			g.part(base+phase, from64, lines)
+			g.text = append64(g.text, sym[phase:])
+		}
+	}
+	for _, a := range [...]struct {
+		in           alphabets
+		least, every int
+		ratio
+		decode func(out, sym []byte) []byte
+	}{
+		{inHex, 2 * x.set.shortest, 2, fromHex, appendHex},
+		{in32, x.set.shortest32(), 8, from32, append32},
+		{in32Low, x.set.shortest32(), 8, from32, append32},
+		{in32Hex, x.set.shortest32(), 8, from32, append32hex},
+		{in32HexL, x.set.shortest32(), 8, from32, append32hex},
+	} {
+		for i := nextRun(sym, 0, a.least, a.in); i < len(sym); {
+			end := i + a.least
+			for end < len(sym) && symbols[sym[end]].alphabets&a.in != 0 {
+				end++
+			}
+			for phase := range a.every {
+				g.part(base+i+phase, a.ratio, lines)
+				g.text = a.decode(g.text, sym[i+phase:end])
+			}
+			i = nextRun(sym, end, a.least, a.in)
+		}
+	}
+	g.seam()
+}
+
+// part begins a part of the text.
+func (f *frame) part(from int, r ratio, lines int) {
+	f.seam()
+	f.pieces = append(f.pieces, piece{at: len(f.text), from: from, ratio: r, first: true, n: lines})
+}
+
+// seam ends a part.
+func (f *frame) seam() {
+	f.pieces = append(f.pieces, piece{at: len(f.text), first: true})
+	f.text = append(f.text, separate)
+}
+
+func append64(out, sym []byte) []byte {
+	for len(sym) >= 4 {
+		v := uint(symbols[sym[0]].b64)<<18 | uint(symbols[sym[1]].b64)<<12 | uint(symbols[sym[2]].b64)<<6 | uint(symbols[sym[3]].b64)
+		out = append(out, byte(v>>16&0xff), byte(v>>8&0xff), byte(v&0xff))
+		sym = sym[4:]
+	}
+	if len(sym) >= 2 {
+		v := uint(symbols[sym[0]].b64)<<18 | uint(symbols[sym[1]].b64)<<12
+		out = append(out, byte(v>>16&0xff))
+		if len(sym) > 2 {
+			out = append(out, byte((v|uint(symbols[sym[2]].b64)<<6)>>8&0xff))
+		}
+	}
+	return out
+}
+
+func appendHex(out, sym []byte) []byte {
+	for ; len(sym) >= 2; sym = sym[2:] {
+		out = append(out, symbols[sym[0]].hex<<4|symbols[sym[1]].hex)
+	}
+	return out
+}
+
+func append32(out, sym []byte) []byte {
+	v, have := uint(0), 0
+	for _, c := range sym {
+		if v, have = v<<5|uint(symbols[c].b32), have+5; have >= 8 {
+			have -= 8
+			out = append(out, byte(v>>have&0xff))
+		}
+	}
+	return out
+}
+
+func append32hex(out, sym []byte) []byte {
+	v, have := uint(0), 0
+	for _, c := range sym {
+		if v, have = v<<5|uint(symbols[c].b32hex), have+5; have >= 8 {
+			have -= 8
+			out = append(out, byte(v>>have&0xff))
+		}
+	}
+	return out
+}
