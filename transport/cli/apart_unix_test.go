@@ -23,6 +23,7 @@ const (
 // TestApart is mode M2 from each side. As root it is three users; else it is one,
 // for whom the desk is not apart, and doctor has to say so.
 func TestApart(t *testing.T) {
+	t.Parallel()
 	n := newNeighbours(t)
 	pid, _ := n.serve()
 
@@ -104,6 +105,7 @@ func TestApart(t *testing.T) {
 // user gets no byte, and so no key. Where the tests cannot be another user, the
 // folder is what is wrong.
 func TestImpostor(t *testing.T) {
+	t.Parallel()
 	n := newNeighbours(t)
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: n.socket, Net: "unix"})
 	n.must(err, os.Chmod(n.socket, 0o666))
@@ -139,6 +141,7 @@ func TestImpostor(t *testing.T) {
 
 // TestDeskStartedAnew: one bridge outlives its desk.
 func TestDeskStartedAnew(t *testing.T) {
+	t.Parallel()
 	n := newNeighbours(t)
 	_, stop := n.serve()
 	cmd := n.as("agent", n.program, "mcp", "--server", "unix://"+n.socket)

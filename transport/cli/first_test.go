@@ -15,6 +15,7 @@ import (
 // TestManyStartAtOnce opens one home that does not exist yet from several
 // processes, as the clients of a machine do when its user logs in.
 func TestManyStartAtOnce(t *testing.T) {
+	t.Parallel()
 	coatcheck, err := exec.LookPath("coatcheck") // put there by testscript.Main
 	if err != nil {
 		t.Fatal(err)

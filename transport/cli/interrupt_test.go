@@ -45,6 +45,7 @@ func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 
 // TestSignal: coatcheck mcp ends cleanly on SIGTERM while its client is there.
 func TestSignal(t *testing.T) {
+	t.Parallel()
 	program, err := exec.LookPath("coatcheck")
 	if err != nil {
 		t.Fatal(err)

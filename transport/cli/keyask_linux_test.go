@@ -11,6 +11,7 @@ import (
 // TestPassphrasePrompt sits at a terminal: the passphrase is typed there, hidden,
 // twice when it is set, and nowhere shown.
 func TestPassphrasePrompt(t *testing.T) {
+	t.Parallel()
 	home := filepath.Join(t.TempDir(), "home")
 	const words, next = "correct horse battery staple", "quite another passphrase"
 	setting := []string{"init", "--key-source", "passphrase:"}

@@ -120,6 +120,7 @@ func (p *person) types(text string) (code int, shown string) {
 }
 
 func TestPrompt(t *testing.T) {
+	t.Parallel()
 	home := filepath.Join(t.TempDir(), "home")
 	get := func() string {
 		var out bytes.Buffer
@@ -164,6 +165,7 @@ func TestPrompt(t *testing.T) {
 // TestImportAsksBeforeItRewrites: on a terminal references take the place of
 // values when the person says yes, and not otherwise.
 func TestImportAsksBeforeItRewrites(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		typed, holds string
 		code         int
@@ -197,6 +199,7 @@ func TestImportAsksBeforeItRewrites(t *testing.T) {
 
 // TestExportShowsNothingOnATerminal unless it is told to.
 func TestExportShowsNothingOnATerminal(t *testing.T) {
+	t.Parallel()
 	home := filepath.Join(t.TempDir(), "home")
 	p := sit(t, home, "secret", "set", "ns/A")
 	if code, _ := p.types("hunter2\n"); code != 0 {

@@ -134,6 +134,7 @@ var (
 
 // TestReadme follows the README word for word, and holds its generated parts.
 func TestReadme(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile(readmePath)
 	if err != nil {
 		t.Fatal(err)

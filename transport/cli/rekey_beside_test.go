@@ -69,6 +69,7 @@ func (c *client) list() string {
 // TestRekeyBesideAClient: a client's program goes on over a rekey, also to a source
 // that it can open by itself, and says what to do when it cannot.
 func TestRekeyBesideAClient(t *testing.T) {
+	t.Parallel()
 	h := newRekeyHome(t, 20)
 	c, pinned := startClient(t, h, ""), startClient(t, h, h.old())
 	goesOn := func(c *client, what string) {

@@ -203,6 +203,7 @@ func (h rekeyHome) audits(t *testing.T) {
 // TestRekeyKilledAtEveryStep kills the command after its first step, its second
 // one and so on, and runs it again.
 func TestRekeyKilledAtEveryStep(t *testing.T) {
+	t.Parallel()
 	whole := newRekeyHome(t, 250)
 	saw := map[string]int{}
 	for step := 1; ; step++ {
@@ -239,6 +240,7 @@ func TestRekeyKilledAtEveryStep(t *testing.T) {
 
 // TestRekeyKilledAtRandom kills the command at any moment.
 func TestRekeyKilledAtRandom(t *testing.T) {
+	t.Parallel()
 	whole := newRekeyHome(t, *rekeySecrets)
 	timed := whole.copied(t)
 	start := time.Now()
@@ -266,6 +268,7 @@ func TestRekeyKilledAtRandom(t *testing.T) {
 // old key has sealed: a store that seals something must be one of those that
 // seal it anew.
 func TestRekeyLeavesNothingSealed(t *testing.T) {
+	t.Parallel()
 	h := newRekeyHome(t, 20)
 	h.must(t, "audit", "verify")
 	var old string
@@ -314,6 +317,7 @@ func (h rekeyHome) sealedBy(t *testing.T, uri, prefix string) map[string]int {
 
 // TestRekeyTwiceAtOnce: of two commands one works, the other says so.
 func TestRekeyTwiceAtOnce(t *testing.T) {
+	t.Parallel()
 	h := newRekeyHome(t, 10)
 	codes := make(chan int)
 	for range 2 {

@@ -15,6 +15,7 @@ import (
 // TestWhatIsExportedIsImported: whatever text values a namespace has, its export
 // imports to the same values, and exports the same again.
 func TestWhatIsExportedIsImported(t *testing.T) {
+	t.Parallel()
 	home := filepath.Join(t.TempDir(), "home")
 	run := func(t *rapid.T, stdin string, args ...string) string {
 		var out, errs bytes.Buffer

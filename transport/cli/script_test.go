@@ -64,6 +64,7 @@ func TestMain(m *testing.M) {
 // commands of testscript it has those of scriptCommands, and in $control a text
 // with a control character and in $initialize a client's first message.
 func TestScript(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true,
 		Cmds: scriptCommands(),
