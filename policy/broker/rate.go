@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/clock"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
@@ -33,13 +34,16 @@ func (b *Broker) spendRate(tx *sqldb.Tx, who identity.Principal, d policy.Decisi
 	}
 	at, period := now.UnixMicro(), rate.Per.Microseconds()
 	step := max(period/int64(rate.Count), 1)
-	// A permit is there while the arrival time is less than a period ahead. One
-	// further ahead was made before the clock was set back, and counts for nothing.
+	// A permit is there while the arrival time is less than a period ahead. It may be
+	// further ahead, since this call may be earlier than the last that was counted:
+	// it waited for its turn to write, or its desk reads another clock. What no such
+	// call can explain was made before the clock was set back, and counts for nothing.
+	wrong := at + period + clock.Tolerance.Microseconds()
 	n, err := tx.Exec(`INSERT INTO rates (principal, rule, arrival) VALUES (?, ?, ?)
 		ON CONFLICT (principal, rule) DO UPDATE
 		SET arrival = CASE WHEN rates.arrival > ? AND rates.arrival <= ? THEN rates.arrival ELSE ? END + ?
 		WHERE rates.arrival <= ? OR rates.arrival > ?`,
-		who.ID(), d.Rule, at+step, at, at+period, at, step, at+period-step, at+period)
+		who.ID(), d.Rule, at+step, at, at+period, at, step, at+period-step, wrong)
 	if err != nil {
 		return err
 	}

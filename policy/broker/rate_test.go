@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
+	"github.com/coatcheck-dev/coatcheck/policy/clock"
 	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
@@ -70,5 +71,38 @@ func TestRateOverDesks(t *testing.T) {
 	}
 	if code := reveal(f.Broker); code != "rate_limited" {
 		t.Fatalf("the other desk after that: %q", code)
+	}
+}
+
+// A desk whose time is a little behind, or a call that waited for its turn to
+// write, finds a rate that others have used up as used up as they do.
+func TestRateBehind(t *testing.T) {
+	f := newDesk(t, allowAll+"    limits: {rate: 10/m}\n")
+	f.put(t, "a/b", vault.Change{}, "api.example.com")
+	config, behind := f.config, 2*time.Second
+	config.Clock = clock.New(clock.Of(func() time.Time { return f.now().Add(-behind) }), f.rowKey)
+	late, err := broker.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := late.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	granted := 0
+	for range 3 {
+		for _, b := range []*broker.Broker{f.Broker, late} {
+			for range 10 {
+				if _, err := b.Reveal(t.Context(), local, "a/b", vault.Latest); err == nil {
+					granted++
+				} else if codeOf(err) != "rate_limited" {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	if granted != 10 {
+		t.Errorf("%d calls were granted at once, want 10", granted)
 	}
 }
