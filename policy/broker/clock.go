@@ -32,6 +32,7 @@ const SetTheClock = "Ask the owner to set the clock right or, if it is right now
 
 // AcceptClock makes the system's present time this vault's time, for the owner,
 // and puts it on record: the one record that may be earlier than the one before.
+// Handles that were issued after that time end.
 // changed is false when the clock is not behind. Errors: *[Denied].
 func (b *Broker) AcceptClock(ctx context.Context, who identity.Principal) (wall, seen time.Time, changed bool, err error) {
 	if who.Kind != identity.Owner {
@@ -50,7 +51,8 @@ func (b *Broker) AcceptClock(ctx context.Context, who identity.Principal) (wall,
 			return errOnTime
 		}
 		e.Time, e.Target = wall, "from "+seen.Format(time.RFC3339)
-		return nil
+		_, err = b.c.Handles.RevokeAfter(tx, wall, wall)
+		return err
 	})
 	if errors.Is(err, errOnTime) {
 		return wall, seen, false, nil

@@ -72,7 +72,7 @@ func TestNothingIsLentWhileTheClockIsBehind(t *testing.T) {
 	if _, _, changed, err := f.AcceptClock(t.Context(), owner); err != nil || changed {
 		t.Errorf("accepted twice: %v, %v", changed, err)
 	}
-	if _, err := f.HTTP(t.Context(), local, get(base, text)); !errors.Is(err, handle.ErrExpired) {
+	if _, err := f.HTTP(t.Context(), local, get(base, text)); !errors.Is(err, handle.ErrRevoked) {
 		t.Errorf("a handle from the future: %v", err)
 	}
 	fresh := f.issue(t, local, broker.IssueRequest{Path: "a/b"})
@@ -149,4 +149,51 @@ func (f *fixture) trashed(t *testing.T) (n int) {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// TestAHandleDoesNotComeBackWithItsTime: the clock is set back by mistake and
+// accepted; a day later it is the same time again.
+func TestAHandleDoesNotComeBackWithItsTime(t *testing.T) {
+	base, received := upstream(t)
+	f := newDesk(t, allowAll)
+	f.put(t, "a/b", vault.Change{}, base)
+	text := f.issue(t, local, broker.IssueRequest{Path: "a/b", TTL: 10 * time.Minute})
+	f.pass(20 * time.Minute)
+	f.pass(-24 * time.Hour)
+	if _, _, changed, err := f.AcceptClock(t.Context(), owner); err != nil || !changed {
+		t.Fatal(changed, err)
+	}
+	f.pass(24*time.Hour - 15*time.Minute) // five minutes after it was issued
+	if _, err := f.HTTP(t.Context(), local, get(base, text)); !errors.Is(err, handle.ErrRevoked) {
+		t.Errorf("a day after it had expired: %v", err)
+	}
+	if len(received()) != 0 {
+		t.Error("it arrived")
+	}
+}
+
+// TestADeletedSecretTakesItsHandlesAlong also while a clock that is ahead says
+// that they have expired.
+func TestADeletedSecretTakesItsHandlesAlong(t *testing.T) {
+	base, received := upstream(t)
+	f := newDesk(t, allowAll)
+	f.put(t, "a/b", vault.Change{}, base)
+	text := f.issue(t, local, broker.IssueRequest{Path: "a/b", TTL: 30 * time.Minute})
+	f.pass(time.Hour)
+	if _, err := f.Delete(t.Context(), owner, "a/b", false); err != nil {
+		t.Fatal(err)
+	}
+	f.pass(-time.Hour)
+	if _, _, changed, err := f.AcceptClock(t.Context(), owner); err != nil || !changed {
+		t.Fatal(changed, err)
+	}
+	if _, err := f.Restore(t.Context(), owner, "a/b"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.HTTP(t.Context(), local, get(base, text)); !errors.Is(err, handle.ErrRevoked) {
+		t.Errorf("a handle from before it was deleted: %v", err)
+	}
+	if len(received()) != 0 {
+		t.Error("it arrived")
+	}
 }

@@ -29,6 +29,17 @@ func (s *Store) RevokeAll(tx *sqldb.Tx, principal string, now time.Time) (int, e
 	return len(found), s.end(tx, found, now)
 }
 
+// RevokeAfter ends every handle that was issued after a time, and returns how many
+// there were left to end: the owner says that it has not come yet (package clock),
+// and when it comes they must not be good again. Damaged ones are removed.
+func (s *Store) RevokeAfter(tx *sqldb.Tx, issued, now time.Time) (int, error) {
+	found, err := rowsOf(tx, `created_at > ? AND revoked_at = 0`, sqldb.Micros(issued))
+	if err != nil {
+		return 0, err
+	}
+	return len(found), s.end(tx, found, now)
+}
+
 // end revokes rows, and removes those that this desk did not write so.
 func (s *Store) end(tx *sqldb.Tx, found []row, now time.Time) error {
 	for i := range found {
