@@ -36,9 +36,9 @@ func (r *reader) test(n ast.Node, lines map[string]int) Test {
 	t := Test{Line: start(n).line, Method: "GET"}
 	q := &t.Request
 	q.Door, q.Secret = DoorMCP, &Secret{Tier: vault.Standard}
-	seen := map[string]bool{}
+	seen := map[string]position{}
 	for _, f := range r.fields(n, aTest) {
-		seen[f.name] = true
+		seen[f.name] = f.at
 		switch f.name {
 		case "name":
 			t.Name = r.label(f, maxNameBytes)
@@ -79,9 +79,12 @@ func (r *reader) test(n ast.Node, lines map[string]int) Test {
 		}
 	}
 	for _, name := range []string{"name", "agent", "path", "ask", "expect"} {
-		if !seen[name] {
+		if _, there := seen[name]; !there {
 			r.fail(start(n), "add "+name+":", "a test has no %s", name)
 		}
+	}
+	if to, there := seen["to"]; there && q.Right != Use {
+		r.fail(to, "remove it", "a test has to without ask: use, which alone has a destination")
 	}
 	if q.Agent == stdioAgents {
 		q.Agent = localAgent
@@ -124,8 +127,10 @@ func (r *reader) address(f field) string {
 }
 
 func (r *reader) moment(f field) time.Time {
-	t, err := time.Parse(time.RFC3339, r.text(f.value, f.name))
-	if err != nil {
+	s := r.text(f.value, f.name)
+	t, err := time.Parse(time.RFC3339, s)
+	// It takes more than RFC 3339 has: one digit of an hour, and a comma.
+	if err != nil || s[len("2026-01-31T08")] != ':' || strings.Contains(s, ",") {
 		r.fail(start(f.value), "write it like 2026-01-31T08:00:00+01:00", "now is not a point in time")
 	}
 	return t

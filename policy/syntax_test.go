@@ -293,6 +293,9 @@ var good = []struct{ name, src string }{
 	{"approvals", "version: 1\nrules: []\napprovals:\n  sensitive: {quorum: 1, expires: 15m}\n  critical: {quorum: 2, delay: 5m, expires: 30m}\n"},
 	{"conditions", ruleWith("when: >-", "  agent == 'x'")},
 	{"permanent", ruleWith("permanent: false")},
+	{"test address with zone", testWith(`ip: "fe80::1%eth0"`)},
+	{"test address of IPv4 in IPv6", testWith(`ip: "::ffff:10.1.2.3"`)},
+	{"test now", testWith("now: 2026-01-05T08:00:00.123456789Z")},
 }
 
 func TestGoodPolicies(t *testing.T) {

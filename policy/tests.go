@@ -57,9 +57,22 @@ func (p *Policy) Test(target func(method, url string) (vault.Target, error)) []T
 		}
 		r.Explanation = p.Explain(t.Request)
 		r.Wrong = t.compare(r.Explanation.Decision)
+		if t.Request.Now.IsZero() && p.asksTheTime(t.Request) {
+			r.Wrong = append(r.Wrong, "a rule's condition asks for the time: add now")
+		}
 		results = append(results, r)
 	}
 	return results
+}
+
+// asksTheTime reports whether a rule for just such a request has a condition about
+// now. A test without one would pass where a refusal is expected, and tell of no
+// request that is ever made: those have a time.
+func (p *Policy) asksTheTime(r Request) bool {
+	return slices.ContainsFunc(p.rules, func(rule *Rule) bool {
+		return rule.when != nil && rule.when.Uses("now") && rule.names(r.Subject) && rule.covers(r.Path) &&
+			slices.Contains(rule.Rights, r.Right) && slices.Contains(rule.Doors, r.Door)
+	})
 }
 
 func (t Test) compare(d Decision) []string {

@@ -57,6 +57,7 @@ func TestWhenErrors(t *testing.T) {
 		{"pattern from outside", ruleWith(`when: path.matches(client)`), `p:7:24: a pattern must be written out here, in quotes`},
 		{"network", ruleWith(`when: cidr("10.0.0.0").containsIP(ip)`), `p:7:16: not a network; write it like cidr("10.0.0.0/8")`},
 		{"network with more", ruleWith(`when: cidr("10.0.0.1/8").containsIP(ip)`), `p:7:16: the network has an address beyond its prefix; write 10.0.0.0/8`},
+		{"network of nothing", ruleWith(`when: cidr("::ffff:10.0.0.0/104").containsIP(ip)`), `p:7:16: the network is one of IPv4 written as IPv6, in which no address is; write it like cidr("10.0.0.0/8")`},
 		{"network from outside", ruleWith(`when: cidr(client).containsIP(ip)`), `p:7:16: a network must be written out here, in quotes`},
 		{"point in time", ruleWith(`when: now < timestamp("2026-01-31")`), `p:7:27: not a point in time; write it like timestamp("2026-01-31T00:00:00Z")`},
 		{"duration", ruleWith(`when: now - now < duration("3 days")`), `p:7:32: not a duration; write it like duration("36h")`},

@@ -78,13 +78,17 @@ func (l *inspection) call(e ast.Expr) {
 		}, l.pattern)
 	case name == "cidr":
 		l.literal(args[0], "a network", func(s string) (string, string) {
-			if p, err := netip.ParsePrefix(s); err == nil {
+			switch p, err := netip.ParsePrefix(s); {
+			case err != nil:
+				return "not a network", `write it like cidr("10.0.0.0/8")`
+			case p.Addr().Is4In6(): // of addresses, the part that is IPv4 is looked at
+				return "the network is one of IPv4 written as IPv6, in which no address is", `write it like cidr("10.0.0.0/8")`
+			default:
 				return "the network has an address beyond its prefix", "write " + p.Masked().String()
 			}
-			return "not a network", `write it like cidr("10.0.0.0/8")`
 		}, func(s string) bool {
 			p, err := netip.ParsePrefix(s)
-			return err == nil && p == p.Masked()
+			return err == nil && p == p.Masked() && !p.Addr().Is4In6()
 		})
 	case len(args) == 2 && l.isCalendar(name):
 		l.literal(args[1], "a time zone", func(string) (string, string) {

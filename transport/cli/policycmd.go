@@ -167,6 +167,12 @@ func (a *app) policyExplain() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if url == "" && cmd.Flags().Changed("method") {
+				return usage("--method stands without --url")
+			}
+			if url != "" && r != policy.Use {
+				return usage("--url is for --right use only: nothing else has a destination")
+			}
 			at, err := moment(now)
 			if err != nil {
 				return err
