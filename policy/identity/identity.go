@@ -28,6 +28,7 @@ package identity
 
 import (
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
@@ -83,6 +84,12 @@ func (p Principal) ID() string {
 		return ownerName
 	}
 	return string(p.Kind) + ":" + p.Name
+}
+
+// SessionOwner names p and the registration it was made from: what a session or
+// a stream belongs to. A name that was registered anew owns nothing of before.
+func (p Principal) SessionOwner() string {
+	return p.ID() + "#" + strconv.FormatInt(p.since, 36)
 }
 
 // Subject is the principal as rules see it.

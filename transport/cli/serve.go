@@ -159,6 +159,9 @@ func (a *app) serve(ctx context.Context, d *desk, c config, insecure bool) error
 			})
 			return who, err
 		},
+		Alive: func(ctx context.Context, who identity.Principal) error {
+			return d.db.View(ctx, func(tx *sqldb.Tx) error { return d.agents.Alive(tx, who) })
+		},
 		Ready: d.canWork,
 		MCP:   offered.HTTPHandler(caller),
 		SSE:   offered.SSEHandler(caller, func(r *http.Request) <-chan struct{} { return httpd.Stopping(r.Context()) }),

@@ -40,14 +40,16 @@ func (s *Server) admit(w *writer, r *http.Request) (_ *http.Request, done func()
 		return nil, nil, no
 	}
 	ctx := context.WithValue(context.WithValue(r.Context(), principalKey{}, who), stoppingKey{}, s.stopping)
+	ctx, cancel := context.WithCancel(ctx)
+	unwatch, forget := s.watch.add(who, cancel), func() {}
 	if r.Method == http.MethodGet && route(r) == "/mcp" {
-		ending, cancel := context.WithCancel(ctx)
-		forget := s.active.stream(cancel)
-		ctx, done = ending, func() {
-			forget()
-			cancel()
-			of.give(id)
-		}
+		forget = s.active.stream(cancel)
+	}
+	done = func() {
+		forget()
+		unwatch()
+		cancel()
+		of.give(id)
 	}
 	r = r.WithContext(ctx)
 	dropCredentials(r.Header) // of a copy it would be thousands of copies

@@ -28,7 +28,13 @@ var ErrInsecureListen = errors.New("agent keys would cross the network in clear 
 // whose text goes nowhere.
 type Authenticate func(ctx context.Context, key string) (identity.Principal, error)
 
-// Config says what to serve and to whom. Authenticate, MCP and Ready are required.
+// Alive tells whether a principal that was authenticated earlier may still act.
+// [identity.ErrUnauthenticated] and vault.ErrCorrupt end its requests under way;
+// after any other error it is asked again.
+type Alive func(ctx context.Context, who identity.Principal) error
+
+// Config says what to serve and to whom. Authenticate, Alive, MCP and Ready are
+// required.
 type Config struct {
 	// Listen is ADDRESS:PORT; empty means [DefaultListen]. ADDRESS is an IP
 	// address or localhost (127.0.0.1); left out, it means 127.0.0.1 too. Port 0
@@ -71,15 +77,18 @@ type Config struct {
 	// Authenticate is asked for each request to a mounted handler.
 	Authenticate Authenticate
 
+	// Alive is asked every [Limits.Recheck] about each principal that has requests
+	// under way, so that a revoked agent's streams and calls end.
+	Alive Alive
+
 	// MCP serves /mcp. The request's context holds the principal
-	// ([PrincipalFrom]) and ends when the client goes away or the server gives
-	// up draining; that of a GET, a stream without an end, ends as soon as the
+	// ([PrincipalFrom]) and ends when the client goes away, its agent is revoked or
+	// the server gives up draining; that of a GET, a stream without an end, ends as soon as the
 	// server stops. The body is in memory already.
 	MCP http.Handler
 
 	// SSE serves /sse and /messages; without it they are 404. It is called as MCP
-	// is, but the context of a GET ends with the client or when the server gives
-	// up draining: that the server stops is told by [Stopping], so that a stream
+	// is, but the context of a GET does not end as soon as the server stops: that the server stops is told by [Stopping], so that a stream
 	// can still carry the answers to calls under way.
 	SSE http.Handler
 
@@ -117,6 +126,7 @@ type Limits struct {
 	Connections  int           // connections at once; 4,096; the one idle longest ends
 	PerPrincipal int           // requests of one agent at once, without its streams; 64; refused (429)
 	Streams      int           // event streams (GET requests) of one agent at once; 512; refused (429)
+	Recheck      time.Duration // between two looks whether the agents that have requests and streams under way are revoked; 2 s; theirs end
 	Drain        time.Duration // for calls under way when the server stops, then again for those cut to notice; 10 s; they are cancelled
 	RetryAfter   time.Duration // what 429 asks for, in whole seconds; 1 s;
 }
@@ -130,7 +140,7 @@ func DefaultLimits() Limits {
 func (l Limits) withDefaults() (Limits, error) {
 	for _, n := range []int64{
 		int64(l.Header), l.Body, int64(l.HeaderTime), int64(l.BodyTime), int64(l.WriteTime), int64(l.IdleTime),
-		int64(l.Connections), int64(l.PerPrincipal), int64(l.Streams), int64(l.Drain), int64(l.RetryAfter),
+		int64(l.Connections), int64(l.PerPrincipal), int64(l.Streams), int64(l.Recheck), int64(l.Drain), int64(l.RetryAfter),
 	} {
 		if n < 0 {
 			return l, errors.New("a limit is negative; zero means the default")
@@ -145,6 +155,7 @@ func (l Limits) withDefaults() (Limits, error) {
 	l.Connections = orDefault(l.Connections, 4096)
 	l.PerPrincipal = orDefault(l.PerPrincipal, 64)
 	l.Streams = orDefault(l.Streams, 512)
+	l.Recheck = orDefault(l.Recheck, 2*time.Second)
 	l.Drain = orDefault(l.Drain, 10*time.Second)
 	l.RetryAfter = orDefault(l.RetryAfter, time.Second)
 	if l.Header < headerSlop+1024 {

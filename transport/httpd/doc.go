@@ -8,6 +8,7 @@
 //
 //	srv, err := httpd.New(httpd.Config{
 //		Authenticate: func(ctx context.Context, key string) (identity.Principal, error) { … },
+//		Alive:        func(ctx context.Context, who identity.Principal) error { … },
 //		MCP:          handler, // finds its caller with httpd.PrincipalFrom(r.Context())
 //		SSE:          older,   // learns with httpd.Stopping(r.Context()) that it is time to end
 //		Ready:        func(ctx context.Context) error { … }, // can we work?
@@ -78,13 +79,16 @@
 //   - Streams are counted apart from requests, so that agents which listen by the
 //     hundred can still ask, and are cheap: an idle one costs about 32 KiB, of
 //     which net/http takes two thirds, and no work but a comment now and then.
+//   - A revoked agent is refused at its next request, and what it has under way
+//     ends within Limits.Recheck: one question for each agent then, not for each
+//     stream. To ask before each event was rejected: an idle stream has none.
 //   - A credential is taken from the header and not passed on: handlers see the
 //     principal, and no framework copies the key into its own request values.
 //
 // # What it does not do
 //
 // It decides nothing about secrets, holds no sessions (bind them to the
-// principal), believes no X-Forwarded-* field, and does not reload its
+// principal's SessionOwner), believes no X-Forwarded-* field, and does not reload its
 // certificate. On loopback without TLS another local user can listen on the
 // other address family of the same port; clients should use the printed URL
 // and not "localhost".

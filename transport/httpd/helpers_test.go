@@ -46,6 +46,8 @@ func authenticate(_ context.Context, k string) (identity.Principal, error) {
 	return identity.Principal{}, identity.ErrUnauthenticated
 }
 
+func alive(context.Context, identity.Principal) error { return nil }
+
 func ready(context.Context) error { return nil }
 
 // desk is a served server.
@@ -81,7 +83,7 @@ func start(t *testing.T, change func(*httpd.Config)) *desk {
 	t.Helper()
 	d := &desk{logs: &buffer{}}
 	cfg := httpd.Config{
-		Listen: ":0", Authenticate: authenticate, Version: "1.2.3", Ready: ready,
+		Listen: ":0", Authenticate: authenticate, Alive: alive, Version: "1.2.3", Ready: ready,
 		Log: slog.New(slog.NewTextHandler(d.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		MCP: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			body, err := io.ReadAll(r.Body)

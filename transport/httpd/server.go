@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/transport/socket"
 )
 
@@ -33,6 +34,7 @@ type Server struct {
 	socket       *socket.Listener // nil: no unix socket
 	http         *http.Server
 	active       active
+	watch        watch
 	stopping     chan struct{}      // closed when the server stops
 	calls        context.Context    // of every request; it ends when the server gives up draining
 	endCalls     context.CancelFunc // ends it
@@ -42,8 +44,8 @@ type Server struct {
 // error before anything is served. Errors: [ErrInsecureListen], those of the
 // socket and of the certificate, and sentences about a field.
 func New(cfg Config) (_ *Server, err error) {
-	if cfg.Authenticate == nil || cfg.MCP == nil || cfg.Ready == nil {
-		return nil, errors.New("httpd: Authenticate, MCP and Ready are required")
+	if cfg.Authenticate == nil || cfg.Alive == nil || cfg.MCP == nil || cfg.Ready == nil {
+		return nil, errors.New("httpd: Authenticate, Alive, MCP and Ready are required")
 	}
 	s := &Server{authenticate: cfg.Authenticate, mcp: cfg.MCP, sse: cfg.SSE, log: cfg.Log, stopping: make(chan struct{})}
 	if s.log == nil {
@@ -62,6 +64,12 @@ func New(cfg Config) (_ *Server, err error) {
 	}
 	s.calls, s.endCalls = context.WithCancel(context.Background())
 	s.http = s.newHTTP()
+	s.watch.every, s.watch.log = s.limits.Recheck, s.log
+	s.watch.alive = func(who identity.Principal) error {
+		ctx, cancel := context.WithTimeout(s.calls, s.limits.Recheck)
+		defer cancel()
+		return cfg.Alive(ctx, who)
+	}
 	return s, nil
 }
 
@@ -156,6 +164,7 @@ func (s *Server) Close() error {
 // cuts the rest, and returns nil, or what broke. When it returns no handler runs
 // any more, except one that ignores the end of its context for as long again.
 func (s *Server) Serve(ctx context.Context) error {
+	defer s.watch.stop()
 	defer s.endCalls()
 	listeners := s.listeners()
 	served := make(chan error, len(listeners))

@@ -227,6 +227,7 @@ func TestNewRefuses(t *testing.T) {
 		says   string
 	}{
 		"no authentication":  {func(c *httpd.Config) { c.Authenticate = nil }, "required"},
+		"nobody alive":       {func(c *httpd.Config) { c.Alive = nil }, "required"},
 		"no handler":         {func(c *httpd.Config) { c.MCP = nil }, "required"},
 		"no readiness":       {func(c *httpd.Config) { c.Ready = nil }, "required"},
 		"everywhere":         {func(c *httpd.Config) { c.Listen = "0.0.0.0:0" }, "clear text"},
@@ -253,10 +254,11 @@ func TestNewRefuses(t *testing.T) {
 		"origin wildcard":    {func(c *httpd.Config) { c.AllowOrigins = []string{"https://*.example"} }, "allowed origin"},
 		"negative limit":     {func(c *httpd.Config) { c.Limits.Body = -1 }, "negative"},
 		"tiny header limit":  {func(c *httpd.Config) { c.Limits.Header = 100 }, "header limit"},
+		"negative recheck":   {func(c *httpd.Config) { c.Limits.Recheck = -1 }, "negative"},
 		"negative principal": {func(c *httpd.Config) { c.Limits.PerPrincipal = -1 }, "negative"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := httpd.Config{Listen: ":0", Authenticate: authenticate, MCP: http.NotFoundHandler(), Ready: ready}
+			cfg := httpd.Config{Listen: ":0", Authenticate: authenticate, Alive: alive, MCP: http.NotFoundHandler(), Ready: ready}
 			tt.change(&cfg)
 			srv, err := httpd.New(cfg)
 			if err == nil {
@@ -286,7 +288,7 @@ func TestListen(t *testing.T) {
 	}
 	t.Run("taken", func(t *testing.T) {
 		d := start(t, nil)
-		if _, err := httpd.New(httpd.Config{Listen: d.addr, Authenticate: authenticate, MCP: http.NotFoundHandler(), Ready: ready}); err == nil {
+		if _, err := httpd.New(httpd.Config{Listen: d.addr, Authenticate: authenticate, Alive: alive, MCP: http.NotFoundHandler(), Ready: ready}); err == nil {
 			t.Fatal("bound twice")
 		}
 	})
@@ -298,7 +300,7 @@ func TestListen(t *testing.T) {
 		want(t, d.raw(t, request("GET", "/healthz", "", "Host: 0.0.0.0:{port}")), 403, "HOST_REFUSED")
 	})
 	t.Run("closed without serving", func(t *testing.T) {
-		srv, err := httpd.New(httpd.Config{Listen: ":0", Authenticate: authenticate, MCP: http.NotFoundHandler(), Ready: ready})
+		srv, err := httpd.New(httpd.Config{Listen: ":0", Authenticate: authenticate, Alive: alive, MCP: http.NotFoundHandler(), Ready: ready})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -356,7 +358,7 @@ func TestTLS(t *testing.T) {
 }
 
 func TestServeError(t *testing.T) {
-	srv, err := httpd.New(httpd.Config{Listen: ":0", Authenticate: authenticate, MCP: http.NotFoundHandler(), Ready: ready})
+	srv, err := httpd.New(httpd.Config{Listen: ":0", Authenticate: authenticate, Alive: alive, MCP: http.NotFoundHandler(), Ready: ready})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -373,7 +375,7 @@ func TestServeError(t *testing.T) {
 func TestListenerBreaks(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	var left atomic.Bool
-	srv, err := httpd.New(httpd.Config{Listen: ":0", Authenticate: authenticate, Ready: ready, MCP: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	srv, err := httpd.New(httpd.Config{Listen: ":0", Authenticate: authenticate, Alive: alive, Ready: ready, MCP: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		close(entered)
 		<-release
 		_, _ = io.WriteString(w, "done")

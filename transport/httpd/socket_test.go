@@ -128,7 +128,7 @@ func TestSocketRefused(t *testing.T) {
 		"an open folder":       {":0", filepath.Join(loose, "desk.sock"), vault.ErrLoosePermissions},
 		"in use":               {":0", taken, socket.ErrInUse},
 	} {
-		srv, err := httpd.New(httpd.Config{Listen: test.listen, Socket: test.path, Authenticate: authenticate, MCP: http.NotFoundHandler(), Ready: ready})
+		srv, err := httpd.New(httpd.Config{Listen: test.listen, Socket: test.path, Authenticate: authenticate, Alive: alive, MCP: http.NotFoundHandler(), Ready: ready})
 		if err == nil {
 			t.Errorf("%s: served at %v, %v", name, srv.Addr(), srv.Close())
 		}

@@ -37,6 +37,7 @@ func BenchmarkHTTP(b *testing.B) {
 			return identity.Principal{Kind: identity.Agent, Name: "bench"}, nil
 		},
 		MCP:   ours.HTTPHandler(func(r *http.Request) (identity.Principal, bool) { return httpd.PrincipalFrom(r.Context()) }),
+		Alive: func(context.Context, identity.Principal) error { return nil },
 		Ready: func(context.Context) error { return nil },
 	})
 	if err != nil {

@@ -61,7 +61,7 @@ func (e *endpoint) delete(w http.ResponseWriter, r *http.Request, who identity.P
 	switch id, ok := only(r, headerSession); {
 	case !ok || id == "":
 		http.Error(w, "no session id", http.StatusBadRequest)
-	case !e.sessions.end(id, who.ID()):
+	case !e.sessions.end(id, who.SessionOwner()):
 		http.Error(w, "no such session", http.StatusNotFound)
 	default:
 		w.WriteHeader(http.StatusNoContent)
@@ -80,7 +80,7 @@ func (e *endpoint) get(w http.ResponseWriter, r *http.Request, who identity.Prin
 		http.Error(w, "a session has an event stream: accept text/event-stream", http.StatusNotAcceptable)
 		return
 	}
-	s, done := e.sessions.use(id, who.ID())
+	s, done := e.sessions.use(id, who.SessionOwner())
 	if s == nil {
 		http.Error(w, "no such session", http.StatusNotFound)
 		return

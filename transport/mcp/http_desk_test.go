@@ -22,18 +22,24 @@ import (
 // shutdown; the door is closed when the test ends.
 func newDoor(t *testing.T, limits httpd.Limits, more ...tools.Tool) (w *web, stop func(), stopped <-chan error) {
 	t.Helper()
-	d := newDesk(mcp.Options{}, more...)
-	caller := func(r *http.Request) (identity.Principal, bool) { return httpd.PrincipalFrom(r.Context()) }
-	d.handler = d.HTTPHandler(caller)
-	server, err := httpd.New(httpd.Config{
-		Listen: "127.0.0.1:0", Limits: limits,
+	return newDoorFor(t, httpd.Config{
+		Limits: limits,
 		Authenticate: func(_ context.Context, key string) (identity.Principal, error) {
 			return identity.Principal{Kind: identity.Agent, Name: key}, nil
 		},
-		MCP:   d.handler,
-		SSE:   d.SSEHandler(caller, func(r *http.Request) <-chan struct{} { return httpd.Stopping(r.Context()) }),
-		Ready: func(context.Context) error { return nil },
-	})
+		Alive: func(context.Context, identity.Principal) error { return nil },
+	}, more...)
+}
+
+// newDoorFor is newDoor with limits and agents of another kind.
+func newDoorFor(t *testing.T, cfg httpd.Config, more ...tools.Tool) (w *web, stop func(), stopped <-chan error) {
+	t.Helper()
+	d := newDesk(mcp.Options{}, more...)
+	caller := func(r *http.Request) (identity.Principal, bool) { return httpd.PrincipalFrom(r.Context()) }
+	d.handler = d.HTTPHandler(caller)
+	cfg.Listen, cfg.MCP, cfg.Ready = "127.0.0.1:0", d.handler, func(context.Context) error { return nil }
+	cfg.SSE = d.SSEHandler(caller, func(r *http.Request) <-chan struct{} { return httpd.Stopping(r.Context()) })
+	server, err := httpd.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

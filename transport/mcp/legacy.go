@@ -24,7 +24,7 @@ func (e *endpoint) legacy(w http.ResponseWriter, r *http.Request, who identity.P
 		reply(w, http.StatusBadRequest, rpcError(m.ID, envelope.InvalidRequest, "no session: send initialize first, then its "+headerSession+" with everything"))
 		return
 	}
-	s, done := e.sessions.use(id, who.ID())
+	s, done := e.sessions.use(id, who.SessionOwner())
 	if s == nil {
 		reply(w, http.StatusNotFound, rpcError(m.ID, envelope.InvalidRequest, "no such session: send initialize again"))
 		return
@@ -46,7 +46,7 @@ func (e *endpoint) initialize(w http.ResponseWriter, r *http.Request, who identi
 	inner := newQuietSession(newID())
 	answer := e.handle(e.core.WithContext(withPrincipal(r.Context(), who), inner), m, text)
 	if _, fine := answer.(mcp.JSONRPCResponse); fine {
-		w.Header().Set(headerSession, e.sessions.start(who.ID(), inner).id)
+		w.Header().Set(headerSession, e.sessions.start(who.SessionOwner(), inner).id)
 	}
 	reply(w, http.StatusOK, answer)
 }

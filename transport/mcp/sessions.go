@@ -22,8 +22,8 @@ type sessions struct {
 
 // httpSession is one of them.
 type httpSession struct {
-	*session // what initialize agreed on
-	owner    string
+	*session        // what initialize agreed on
+	owner    string // identity.Principal.SessionOwner of who opened it
 	calls    inflight
 	asks     asks
 	outbox   *outbox

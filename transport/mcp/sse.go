@@ -91,7 +91,7 @@ func (e *sse) open(w http.ResponseWriter, r *http.Request, who identity.Principa
 	id := rand.Text()
 	s := &stream{
 		connection: connection{Server: e.Server, who: who, out: lines.NewWriter(out), calls: newInflight(), asks: &asks{}, session: newQuietSession(id)},
-		id:         id, owner: who.ID(), ctx: ctx, stop: cancel,
+		id:         id, owner: who.SessionOwner(), ctx: ctx, stop: cancel,
 		turns: make(chan struct{}, e.MaxCalls), quiet: make(chan struct{}),
 	}
 	s.out.KeepNothing()

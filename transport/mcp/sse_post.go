@@ -20,7 +20,7 @@ func (e *sse) post(w http.ResponseWriter, r *http.Request, who identity.Principa
 	}
 	var s *stream
 	if ids := r.URL.Query()[sessionParam]; len(ids) == 1 {
-		s = e.streams.of(ids[0], who.ID())
+		s = e.streams.of(ids[0], who.SessionOwner())
 	}
 	if s == nil {
 		noStream(w)

@@ -26,7 +26,7 @@ const ownerStreams = 4
 type stream struct {
 	connection
 	id    string          // 26 characters of base32, 130 random bits
-	owner string          // identity.Principal.ID of who opened it
+	owner string          // identity.Principal.SessionOwner of who opened it
 	ctx   context.Context // of its calls: they outlive the POST that brought them, and end with the stream
 	stop  func()          // ends ctx
 	turns chan struct{}   // one for each call that runs

@@ -49,6 +49,7 @@ func realDesk(t *testing.T, path string, hold <-chan struct{}) (stop func()) {
 			}
 			return identity.Principal{Kind: identity.Agent, Name: "one"}, nil
 		},
+		Alive: func(context.Context, identity.Principal) error { return nil },
 		Ready: func(context.Context) error { return nil },
 		MCP:   offered.HTTPHandler(func(r *http.Request) (identity.Principal, bool) { return httpd.PrincipalFrom(r.Context()) }),
 	})
