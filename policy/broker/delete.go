@@ -35,7 +35,7 @@ func (b *Broker) Delete(ctx context.Context, who identity.Principal, p vault.Pat
 	case permanent && !j.owner() && !decision.Permanent:
 		return Deleted{}, b.refuse(ctx, &e, notForGood(p, decision.Rule))
 	case permanent && !j.owner():
-		if err := b.checkTrash(ctx, p); err != nil {
+		if err := b.checkTrash(ctx, decision); err != nil {
 			return Deleted{}, b.refuse(ctx, &e, err)
 		}
 	}
@@ -65,13 +65,24 @@ func (b *Broker) Delete(ctx context.Context, who identity.Principal, p vault.Pat
 }
 
 // checkTrash refuses to let an agent destroy what lies in the trash under p and
-// was guarded more than the secret that lives there now.
-func (b *Broker) checkTrash(ctx context.Context, p vault.Path) error {
-	return b.eachTrashed(ctx, p, func(m vault.Metadata) error {
+// was guarded more than the secret that lives there now: by its tier, or by its
+// tags where r depends on what is there.
+func (b *Broker) checkTrash(ctx context.Context, r ruling) error {
+	return b.eachTrashed(ctx, r.request.Path, func(m vault.Metadata) error {
 		if m.Tier != vault.Standard {
 			return approvalRequired(m.Tier)
 		}
-		return nil
+		if r.request.Secret == nil {
+			return nil
+		}
+		r.request.Secret = factsOf(m)
+		if r.Decision = r.judge.rules.Decide(r.request); r.Allowed && r.Permanent {
+			return nil
+		}
+		return &Denied{
+			Code: PolicyDenied, Reason: "The rules do not allow this for what lies in the trash under this path.",
+			Next: "Delete it without permanent, or ask the owner to run: coatcheck secret delete '" + string(m.Path) + "' --permanent",
+		}
 	})
 }
 

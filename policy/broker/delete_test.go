@@ -116,6 +116,45 @@ func TestATrashedSecretKeepsItsGuard(t *testing.T) {
 	}
 }
 
+// TestATrashedSecretKeepsItsCondition: what a rule says of a secret's tags holds
+// for one in the trash too.
+func TestATrashedSecretKeepsItsCondition(t *testing.T) {
+	for _, with := range []string{
+		`allow: [delete], permanent: true, when: '!("keep" in tags)'`,
+		`allow: [delete], permanent: true}
+  - {name: kept, agents: ["@stdio"], paths: ["*"], deny: [delete], when: '"keep" in tags'`,
+	} {
+		f := newDesk(t, `{version: 1, rules: []}`)
+		f.setPolicy(t, `
+version: 1
+rules:
+  - {name: cleaner, agents: ["@stdio"], paths: ["*"], `+with+`}
+`)
+		f.put(t, "a/x", vault.Change{Tags: &map[string]string{"keep": "yes"}})
+		f.put(t, "a/y", vault.Change{Tags: &map[string]string{"team": "pay"}})
+		for _, p := range []vault.Path{"a/x", "a/y"} {
+			if _, err := f.Delete(t.Context(), owner, p, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, live := range []bool{false, true} {
+			if live {
+				f.put(t, "a/x", vault.Change{})
+			}
+			if _, err := f.Delete(t.Context(), local, "a/x", true); codeOf(err) != "policy_denied" {
+				t.Errorf("%s: with one in its place %v: %v", with, live, err)
+			}
+		}
+		if n := f.trashed(t); n != 2 {
+			t.Errorf("%s: %d in the trash", with, n)
+		}
+		f.put(t, "a/y", vault.Change{})
+		if _, err := f.Delete(t.Context(), local, "a/y", true); err != nil {
+			t.Errorf("%s: what it does not keep: %v", with, err)
+		}
+	}
+}
+
 func TestExplainSetAndDelete(t *testing.T) {
 	f := newDesk(t, writers)
 	tier := vault.Critical
