@@ -135,10 +135,6 @@ func newDesk(tb testing.TB, policyText string) *fixture {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	providers, err := catalogue.Load()
-	if err != nil {
-		tb.Fatal(err)
-	}
 	skey, vkey, err := note.GenerateKey(rand.Reader, "test")
 	if err != nil {
 		tb.Fatal(err)
@@ -157,7 +153,7 @@ func newDesk(tb testing.TB, policyText string) *fixture {
 	f.setPolicy(tb, policyText)
 	f.file, f.config = filepath.Join(dir, "vault.db"), broker.Config{
 		DB: db, Vault: embedded.New(db, keys, &embedded.Options{Now: f.desk.Now}), Policy: f.rules, Audit: f.log,
-		Agents: identity.New(f.rowKey), Handles: handle.New(f.rowKey), Scrubber: redact.New(f.desk.Now), HTTP: redeem.NewClient(nil), Catalogue: providers,
+		Agents: identity.New(f.rowKey), Handles: handle.New(f.rowKey), Scrubber: redact.New(f.desk.Now), HTTP: redeem.NewClient(nil), Catalogue: catalogue.New(),
 		Anchor: (*anchor)(f),
 		Clock:  f.desk, Log: slog.New(slog.DiscardHandler),
 	}

@@ -143,19 +143,24 @@ func isHandle(text string) bool {
 // model may have taken one for the other.
 func (b *Broker) tells(p vault.Path) bool {
 	for segment := range strings.SplitSeq(string(p), "/") {
-		if _, key := b.c.Catalogue.ForValue(secret.New([]byte(segment))); key {
+		if b.c.Catalogue.Resembles(segment) {
 			return true
 		}
 	}
 	return false
 }
 
-// kindOf is the type of the provider whose key v is by prefix and by shape.
+// kindOf is the type of the providers whose key v is by prefix and by shape,
+// where they agree.
 func (b *Broker) kindOf(v secret.Value) vault.Type {
-	if p, known := b.c.Catalogue.ForValue(v); known && p.Looks(v) {
-		return p.Type
+	kind := vault.Custom
+	for i, p := range b.c.Catalogue.ForValue(v) {
+		if i > 0 && p.Type != kind {
+			return vault.Custom
+		}
+		kind = p.Type
 	}
-	return vault.Custom
+	return kind
 }
 
 // veiled hides what stood in the way of a change from an agent that may not

@@ -51,8 +51,8 @@ func (b *Broker) afterSet(meta vault.Metadata, v secret.Value) string {
 	var said []string
 	if len(meta.Destinations) == 0 {
 		to := "HOST"
-		if p, known := b.c.Catalogue.ForValue(v); known && p.Looks(v) && p.Needs == "" {
-			to = strings.Join(p.Hosts, " --to ")
+		if found := b.c.Catalogue.ForValue(v); len(found) == 1 && found[0].Needs == "" {
+			to = strings.Join(found[0].Hosts, " --to ")
 		}
 		said = append(said, "It cannot be used until a human says where it may go. Ask the owner to run: "+setCommand(meta.Path)+" --keep-value --to "+to)
 	} else {

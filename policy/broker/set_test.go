@@ -102,6 +102,8 @@ func TestAnAgentsNewSecretGoesNowhere(t *testing.T) {
 		{"a/known", key, vault.APIKey, "coatcheck secret set 'a/known' --keep-value --to api.openai.com"},
 		{"a/nearly", "sk-proj-" + strings.Repeat("!", 40), vault.Custom, "--to HOST"}, // the prefix and not the shape
 		{"a/one", "x", vault.Custom, "--to HOST"},
+		{"a/shared", "AIza" + strings.Repeat("Zq7", 11) + "Zq", vault.APIKey, "--to HOST"}, // several services take that key
+		{"a/re_captcha_secret_key_production", "x", vault.Custom, "--to HOST"},
 		{"a/large", strings.Repeat("x", vault.MaxValueBytes), vault.Custom, "--to HOST"},
 	} {
 		t.Run(string(tc.path), func(t *testing.T) {
@@ -160,6 +162,7 @@ func TestWhatAnAgentMayNotSet(t *testing.T) {
 		{"a handle in a header", "a/b", "Bearer " + handle + " ", "invalid_value"},
 		{"a reference", "a/b", "coatcheck://a/b", "invalid_value"},
 		{"a key for a name", "a/" + key, "value", "invalid_path"},
+		{"a key cut for a name", "a/ghp_" + strings.Repeat("Zq7x", 5), "value", "invalid_path"},
 		{"the value for a name", "a/hunter2-Zq7x-k9", "hunter2-Zq7x-k9", "invalid_path"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -63,19 +63,16 @@ func planImport(file *dotenv.File, f importFlags) (*importPlan, error) {
 func (p *importPlan) propose(providers *catalogue.Catalogue, known bool) {
 	for i := range p.secrets {
 		s := &p.secrets[i]
-		provider, found := providers.Propose(s.entry.Name, s.entry.Value)
-		if !found {
+		found := providers.Propose(s.entry.Name, s.entry.Value)
+		if len(found) != 1 {
 			continue
 		}
+		provider := found[0]
 		s.provider, s.change.Type = &provider, &provider.Type
-		if !known || provider.Needs != "" {
-			continue
+		if known && provider.Needs == "" {
+			to := provider.Destinations()
+			s.change.Destinations = &to
 		}
-		to := []vault.Destination{}
-		for _, host := range provider.Hosts {
-			to = append(to, vault.Destination{HTTP: &vault.HTTPDestination{Scheme: "https", Host: host, Port: vault.DefaultPort("https"), In: provider.In}})
-		}
-		s.change.Destinations = &to
 	}
 }
 

@@ -144,10 +144,7 @@ func (f *setFlags) keepsSomething(given func(string) bool) error {
 // destinations reads --to, --in and --network. An empty --to takes all
 // destinations away.
 func (f *setFlags) destinations() ([]vault.Destination, error) {
-	providers, err := catalogue.Load()
-	if err != nil {
-		return nil, err
-	}
+	providers := catalogue.New()
 	var network []netip.Prefix
 	for _, text := range f.network {
 		prefix, err := netip.ParsePrefix(text)
@@ -167,6 +164,7 @@ func (f *setFlags) destinations() ([]vault.Destination, error) {
 		}
 		place := vault.Bearer
 		if f.in != "" {
+			var err error
 			if place, err = vault.ParsePlace(f.in); err != nil {
 				return nil, err
 			}
@@ -202,7 +200,7 @@ func (a *app) stored(d *desk, meta vault.Metadata, c vault.Change) error {
 	}
 	if len(meta.Destinations) == 0 {
 		a.note("  may go nowhere yet: add a destination with --keep-value --to HOST")
-		if p, known := d.known.ForValue(c.Value); known {
+		for _, p := range d.known.ForValue(c.Value) {
 			a.note("  it looks like a key of %s: --to %s", p.Title, strings.Join(p.Hosts, " --to "))
 		}
 	}
