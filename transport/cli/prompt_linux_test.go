@@ -197,6 +197,46 @@ func TestImportAsksBeforeItRewrites(t *testing.T) {
 	}
 }
 
+// TestSetAsksBeforeAKeyMayGo: on a terminal a key goes to its provider when the
+// person says yes, and not otherwise. What is a choice is not asked.
+func TestSetAsksBeforeAKeyMayGo(t *testing.T) {
+	const body = "0123abcd0123abcd0123abcd0123abcd"
+	for name, test := range map[string]struct {
+		typed, says, holds string
+		args               []string
+	}{
+		"yes":        {"sk-proj-" + body + "\ny\n", "[y/N] ", `"to": "https://api.openai.com"`, nil},
+		"no":         {"sk-proj-" + body + "\nn\n", "--keep-value --to api.openai.com", `"destinations": []`, nil},
+		"nothing":    {"sk-proj-" + body + "\n\n", "--keep-value --to api.openai.com", `"destinations": []`, nil},
+		"the end":    {"sk-proj-" + body + "\n\x04", "--keep-value --to api.openai.com", `"destinations": []`, nil},
+		"a choice":   {"AIza" + body + "012\n", "one of these", `"destinations": []`, nil},
+		"answered":   {"sk-proj-" + body + "\n", "may go to", `"to": "https://example.com"`, []string{"--to", "example.com"}},
+		"a sentence": {"correct horse\n", "may go nowhere yet", `"destinations": []`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			home := filepath.Join(t.TempDir(), "home")
+			p := sit(t, home, append([]string{"secret", "set", "a/b"}, test.args...)...)
+			code, shown := p.types(test.typed)
+			asked := strings.Contains(p.said.String(), "[y/N]")
+			if code != 0 || !strings.Contains(p.said.String(), test.says) || strings.Contains(shown+p.said.String(), body) {
+				t.Errorf("code %d, shown %q\n%s", code, shown, p.said.String())
+			}
+			if want := strings.HasPrefix(test.typed, "sk-") && test.args == nil; asked != want {
+				t.Errorf("asked: %v\n%s", asked, p.said.String())
+			}
+			var out bytes.Buffer
+			cmd := exec.CommandContext(t.Context(), "coatcheck", "--json", "secret", "describe", "a/b")
+			cmd.Env, cmd.Stdout = append(os.Environ(), "COATCHECK_HOME="+home, "COATCHECK_KEY_SOURCE="), &out
+			if err := cmd.Run(); err != nil || !strings.Contains(out.String(), test.holds) {
+				t.Errorf("%v, holds %s", err, out.String())
+			}
+			if strings.Contains(out.String(), `"type": "api_key"`) != (name == "yes") {
+				t.Errorf("type: %s", out.String())
+			}
+		})
+	}
+}
+
 // TestExportShowsNothingOnATerminal unless it is told to.
 func TestExportShowsNothingOnATerminal(t *testing.T) {
 	t.Parallel()

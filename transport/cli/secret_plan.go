@@ -20,10 +20,10 @@ type importPlan struct {
 }
 
 type plannedSecret struct {
-	entry    dotenv.Entry
-	path     vault.Path
-	change   vault.Change
-	provider *catalogue.Provider // whose key the value looks like
+	entry  dotenv.Entry
+	path   vault.Path
+	change vault.Change
+	looks  proposal
 }
 
 func planImport(file *dotenv.File, f importFlags) (*importPlan, error) {
@@ -63,13 +63,11 @@ func planImport(file *dotenv.File, f importFlags) (*importPlan, error) {
 func (p *importPlan) propose(providers *catalogue.Catalogue, known bool) {
 	for i := range p.secrets {
 		s := &p.secrets[i]
-		found := providers.Propose(s.entry.Name, s.entry.Value)
-		if len(found) != 1 {
-			continue
+		s.looks = providers.Propose(s.entry.Name, s.entry.Value)
+		if kind, agreed := s.looks.kind(); agreed {
+			s.change.Type = &kind
 		}
-		provider := found[0]
-		s.provider, s.change.Type = &provider, &provider.Type
-		if known && provider.Needs == "" {
+		if provider, one := s.looks.one(); one && known {
 			to := provider.Destinations()
 			s.change.Destinations = &to
 		}
@@ -112,8 +110,8 @@ func (p *importPlan) document(stored []broker.Imported, dry, rewritten bool) any
 			Name: planned.entry.Name, Path: string(planned.path), Version: s.Metadata.Version, Created: s.Created,
 			Type: string(s.Metadata.Type), Destinations: describe(s.Metadata).Destinations,
 		}
-		if planned.provider != nil {
-			row.Provider = planned.provider.Name
+		if len(planned.looks) == 1 {
+			row.Provider = planned.looks[0].Name
 		}
 		rows = append(rows, row)
 	}
@@ -190,25 +188,15 @@ func (a *app) tellLeftOut(p *importPlan) {
 func (a *app) tellProviders(p *importPlan, stored []broker.Imported, limit int) {
 	more := 0
 	for i, s := range stored {
-		provider := p.secrets[i].provider
-		if provider == nil || len(s.Metadata.Destinations) > 0 {
+		looks := p.secrets[i].looks
+		if len(looks) == 0 || len(s.Metadata.Destinations) > 0 {
 			continue
 		}
-		if more++; more > limit {
-			continue
+		if more++; more <= limit {
+			a.propose(p.secrets[i].entry.Name, s.Metadata, looks)
 		}
-		a.note("  %s looks like a key of %s: coatcheck secret set '%s' --keep-value%s", p.secrets[i].entry.Name, provider.Title, p.secrets[i].path, toProvider(provider))
 	}
 	if more > limit {
 		a.note("  and %d more; --to-known lets new ones go to their provider", more-limit)
 	}
-}
-
-// toProvider are the flags that let a key go to its provider.
-func toProvider(p *catalogue.Provider) string {
-	flags := " --to " + strings.Join(p.Hosts, " --to ")
-	if p.Needs != "" {
-		flags += " --in '" + p.In.String() + "'"
-	}
-	return flags
 }

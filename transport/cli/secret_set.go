@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"strings"
@@ -16,7 +17,7 @@ import (
 // setFlags are the flags of secret set; only those given change anything.
 type setFlags struct {
 	valueFlags
-	keep                                                   bool
+	keep, known                                            bool
 	to, network, tags                                      []string
 	in, answer, tier, kind, description, expires, generate string
 }
@@ -47,10 +48,15 @@ all of it; the less is shown, the less depends on that:
   fields:/id,/items/*/name           some fields of a JSON answer, no headers
   status                             the status code alone
 
+Of a value that looks like a key of a provider that coatcheck knows it is said
+which command lets it go there, and on a terminal it is asked. --to-known accepts
+that at once, with the type; where no single provider fits nothing is stored.
+
 --to and --tag replace all there are; an empty one ("") takes them away, and so
 do an empty --description and --generate. A date of --expires means its first
 moment in UTC.`,
 		Example: "  coatcheck secret set production/openai/api-key --to api.openai.com\n" +
+			"  coatcheck secret set production/github/token --to-known\n" +
 			"  coatcheck secret set production/openai/api-key --keep-value --tier sensitive\n" +
 			"  coatcheck secret set staging/tls/key --type certificate --file key.pem",
 		Args: aPath,
@@ -64,16 +70,21 @@ moment in UTC.`,
 				return err
 			}
 			return a.onHome(cmd.Context(), true, a.open, func(d *desk, who identity.Principal) error {
+				var looks proposal
 				if f.keep {
 					change.Mode = vault.Replace
 				} else if change.Value, err = a.readValue(cmd.Context(), f.valueFlags, string(p)); err != nil {
 					return err
+				} else if looks = d.known.Propose(string(p), change.Value); f.known {
+					if err := looks.apply(&change); err != nil {
+						return err
+					}
 				}
 				meta, err := d.Put(cmd.Context(), who, p, change)
 				if err != nil {
 					return err
 				}
-				return a.stored(d, meta, change)
+				return a.stored(cmd.Context(), d, who, meta, change, looks)
 			})
 		},
 	}
@@ -81,6 +92,7 @@ moment in UTC.`,
 	f.register(flags)
 	flags.BoolVar(&f.keep, "keep-value", false, "change only what the other flags say")
 	flags.StringArrayVar(&f.to, "to", nil, "where the value may go, a `DESTINATION` (repeatable)")
+	flags.BoolVar(&f.known, "to-known", false, "let a key of a known provider go to its provider")
 	flags.StringVar(&f.in, "in", "", "where in the request it stands, a `PLACE` for every --to")
 	flags.StringVar(&f.answer, "answer", "full", "how `MUCH` of an answer is shown: full, fields:POINTERS or status")
 	flags.StringArrayVar(&f.network, "network", nil, "private network the --to hosts may lie in, a `CIDR` (repeatable)")
@@ -99,6 +111,9 @@ func (f *setFlags) change(cmd *cobra.Command, now time.Time) (vault.Change, erro
 	given := cmd.Flags().Changed
 	if (given("in") || given("network") || given("answer")) && !given("to") {
 		return c, usage("--in, --answer and --network need --to")
+	}
+	if f.known && (given("to") || f.keep) {
+		return c, usage("--to-known goes by the value: it stands neither beside --to nor beside --keep-value")
 	}
 	if f.keep {
 		if err := f.keepsSomething(given); err != nil {
@@ -176,7 +191,7 @@ func (f *setFlags) destinations() ([]vault.Destination, error) {
 		d.HTTP.Answer = answer
 		if p, known := providers.ForHost(d.HTTP.Host); known && f.in == "" {
 			if p.Needs != "" {
-				return nil, usage("--to %s needs --in '%s'. %s", d.HTTP.Host, p.In, p.Needs)
+				return nil, usage("--to %s needs --in '%s'. %s%s", d.HTTP.Host, p.In, p.Needs, strings.TrimRight(" "+p.Other, " "))
 			}
 			d.HTTP.In = p.In
 		}
@@ -185,24 +200,32 @@ func (f *setFlags) destinations() ([]vault.Destination, error) {
 	return out, nil
 }
 
-// stored tells what became of secret set.
-func (a *app) stored(d *desk, meta vault.Metadata, c vault.Change) error {
+// stored tells what became of secret set, and what could become of it.
+func (a *app) stored(ctx context.Context, d *desk, who identity.Principal, meta vault.Metadata, c vault.Change, looks proposal) error {
 	if a.json {
-		return a.writeJSON(describe(meta))
+		return a.writeJSON(struct {
+			secretRow
+			Proposed []proposedRow `json:"proposed,omitempty"`
+		}{describe(meta), looks.rows()})
 	}
 	if c.Value.Given() {
 		a.note("Stored %s, version %d.", meta.Path, meta.Version)
 	} else {
 		a.note("Changed %s; the value stays version %d.", meta.Path, meta.Version)
 	}
+	var asked error
+	if len(meta.Destinations) == 0 {
+		meta, asked = a.offerKnown(ctx, d, who, meta, looks)
+	}
 	for _, to := range meta.Destinations {
 		a.note("  may go to %s", wayText(to))
+		if p, known := d.known.ForHost(to.HTTP.Host); known && c.Destinations != nil && to.HTTP.In == p.In {
+			a.remark(p.Other)
+		}
 	}
 	if len(meta.Destinations) == 0 {
 		a.note("  may go nowhere yet: add a destination with --keep-value --to HOST")
-		for _, p := range d.known.ForValue(c.Value) {
-			a.note("  it looks like a key of %s: --to %s", p.Title, strings.Join(p.Hosts, " --to "))
-		}
 	}
-	return nil
+	a.propose("it", meta, looks)
+	return asked
 }
