@@ -106,5 +106,8 @@ func (s *Store) Adopt(tx *sqldb.Tx) (int, error) {
 // how many there were.
 func (*Store) Purge(tx *sqldb.Tx, now time.Time) (int, error) {
 	n, err := tx.Exec(`DELETE FROM handles WHERE expires_at <= ?`, sqldb.Micros(now.Add(-Keep)))
+	if n > 0 {
+		forgetRings(tx)
+	}
 	return int(n), err
 }

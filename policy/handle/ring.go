@@ -34,6 +34,15 @@ func nextSeq(tx *sqldb.Tx, principal string) (known span, err error) {
 	return known, err
 }
 
+// forgetRings has the next handle of everybody ask the database.
+func forgetRings(tx *sqldb.Tx) {
+	for key := range tx.Shared() {
+		if _, ok := key.(ring); ok {
+			delete(tx.Shared(), key)
+		}
+	}
+}
+
 // makeRoom brings the ring of a principal, which spans more than [MaxLive]
 // numbers, back below that. The span counts as many handles as there are, or
 // more when some between have gone.

@@ -17,7 +17,11 @@ type conn struct {
 	args   []driver.NamedValue // of the call in progress; the driver keeps none
 	broken error               // SQLite may have ended the transaction by itself
 	shared map[any]any         // see [Tx.Shared]
+	kept   uint32              // version of the database that shared belongs to; 0: of none
 }
+
+// maxShared is how many things one commit leaves to the next in [Tx.Shared].
+const maxShared = 256
 
 type stmt struct {
 	driver preparedStmt
@@ -55,9 +59,33 @@ func (c *conn) check(err error) error {
 // begin starts a transaction.
 func (c *conn) begin(statement string) error {
 	c.broken = nil
-	clear(c.shared)
 	_, err := c.exec(statement)
+	if err != nil || c.kept == 0 || c.kept != c.version() || len(c.shared) > maxShared {
+		clear(c.shared)
+	}
+	c.kept = 0
 	return err
+}
+
+// commit ends a transaction that began IMMEDIATE. What it shares holds for the
+// next one, if nobody else has written by then.
+func (c *conn) commit() error {
+	_, err := c.exec("COMMIT")
+	if err == nil {
+		c.kept = c.version()
+	}
+	return err
+}
+
+// version tells states of the database apart: it changes with each commit of this
+// connection, and when a transaction of it finds that there was another's. SQLite
+// drops its own cache of pages by the same sign. 0 is unknown.
+func (c *conn) version() uint32 {
+	v, err := c.driver.(modernc.FileControl).FileControlDataVersion("main")
+	if err != nil {
+		return 0
+	}
+	return v
 }
 
 // rollback ends a transaction; it fails only where SQLite has ended it already.

@@ -2,6 +2,8 @@ package sqldb_test
 
 import (
 	"errors"
+	"fmt"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -54,4 +56,68 @@ func TestSharedIsForgottenWithAnUndoneWrite(t *testing.T) {
 	if rows != 200 || last != 200 {
 		t.Fatalf("%d rows, the last is %d, want 200", rows, last)
 	}
+}
+
+// TestSharedOutlivesACommit until somebody else writes, a write is undone, or
+// there is too much of it; a view has none.
+func TestSharedOutlivesACommit(t *testing.T) {
+	path := filepath.Join(privateDir(t), "x.db")
+	db, other := openAt(t, path), openAt(t, path)
+	nothing := func(*sqldb.Tx) error { return nil }
+	row := func(tx *sqldb.Tx) error {
+		_, err := tx.Exec("INSERT INTO t (a) SELECT coalesce(max(a), 0) + 1 FROM t")
+		return err
+	}
+	boom := errors.New("boom")
+	for name, test := range map[string]struct {
+		between func() error
+		lives   bool
+	}{
+		"nothing":         {func() error { return nil }, true},
+		"its own write":   {func() error { return db.Update(t.Context(), row) }, true},
+		"an empty one":    {func() error { return db.Update(t.Context(), nothing) }, true},
+		"another's empty": {func() error { return other.Update(t.Context(), nothing) }, true},
+		"another's write": {func() error { return other.Update(t.Context(), row) }, false},
+		"one that is undone": {func() error {
+			return boomed(db.Update(t.Context(), func(tx *sqldb.Tx) error { return errors.Join(row(tx), boom) }), boom)
+		}, false},
+		"much": {func() error {
+			return db.Update(t.Context(), func(tx *sqldb.Tx) error {
+				for i := range 1000 {
+					tx.Shared()[i] = i
+				}
+				return nil
+			})
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := db.Update(t.Context(), func(tx *sqldb.Tx) error { tx.Shared()[lastKey{}] = name; return row(tx) }); err != nil {
+				t.Fatal(err)
+			}
+			if err := test.between(); err != nil {
+				t.Fatal(err)
+			}
+			see := func(want bool) func(*sqldb.Tx) error {
+				return func(tx *sqldb.Tx) error {
+					if got := tx.Shared()[lastKey{}] == any(name); got != want {
+						return fmt.Errorf("known: %v", got)
+					}
+					return nil
+				}
+			}
+			if err := db.View(t.Context(), see(false)); err != nil {
+				t.Error("view:", err)
+			}
+			if err := db.Update(t.Context(), see(test.lives)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func boomed(got, want error) error {
+	if !errors.Is(got, want) {
+		return fmt.Errorf("%w in place of %w", got, want)
+	}
+	return nil
 }

@@ -34,10 +34,11 @@ func (tx *Tx) QueryRow(query string, args ...any) Row {
 	return Row{tx: tx, query: query, args: args}
 }
 
-// Shared holds what writes that share one commit know of its state, such as the
-// last number given out, so that each need not ask the database again. It is
-// empty at the start of a transaction and after one of the writes was undone. A
-// key is of a type of the package that uses it.
+// Shared holds what writes know of the database's state, such as the last number
+// given out, so that the next in the same commit, or in the next one, need not
+// ask it again. Whoever changes what is known there says so there. It is empty
+// when another connection has written since, after a write was undone, now and
+// then, and in a view. A key is of a type of the package that uses it.
 func (tx *Tx) Shared() map[any]any { return tx.c.shared }
 
 // Row is a query to be run by its Scan.

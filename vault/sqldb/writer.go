@@ -132,7 +132,7 @@ func (db *DB) commit(writes []*job) {
 			return
 		}
 		if err == nil {
-			_, err = c.exec("COMMIT")
+			err = c.commit()
 		}
 		if err != nil {
 			c.rollback()
