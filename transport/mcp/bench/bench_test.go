@@ -62,7 +62,7 @@ func BenchmarkBudgets(b *testing.B) {
 	var table []budget
 	table = append(table, inFlight(b, dir, bare, ours)...)
 	table = append(table, coldStart(b, bare, ours)...)
-	table = append(table, decision(b))
+	table = append(table, decision(b), request(b))
 	table = append(table, waits(b, ours))
 	table = append(table, pages(b, dir, ours)...)
 	table = append(table, network(b, dir, bare, ours)...)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -75,15 +76,13 @@ func fill(b *testing.B, home string, n int) {
 	})
 }
 
+func migrations() []sqldb.Migration {
+	return slices.Concat(embedded.Migrations(), identity.Migrations(), handle.Migrations(), audit.Migrations(), broker.Migrations(), clock.Migrations())
+}
+
 // inBulk opens the database of a home and does n things in large transactions.
 func inBulk(b *testing.B, home string, n int, with func(*sqldb.DB, *embedded.Keyring) func(tx *sqldb.Tx, first, end int) error) {
 	b.Helper()
-	var migrations []sqldb.Migration
-	for _, of := range [][]sqldb.Migration{
-		embedded.Migrations(), identity.Migrations(), handle.Migrations(), audit.Migrations(), broker.Migrations(), clock.Migrations(),
-	} {
-		migrations = append(migrations, of...)
-	}
 	ctx := context.Background()
 	must := func(err error) {
 		if err != nil {
@@ -91,7 +90,7 @@ func inBulk(b *testing.B, home string, n int, with func(*sqldb.DB, *embedded.Key
 			b.Fatal(err)
 		}
 	}
-	db, err := sqldb.Open(ctx, filepath.Join(home, "vault.db"), migrations)
+	db, err := sqldb.Open(ctx, filepath.Join(home, "vault.db"), migrations())
 	must(err)
 	source, err := embedded.ParseKeySource(embedded.FileURI(filepath.Join(home, "key")))
 	must(err)
