@@ -93,6 +93,7 @@ type Broker struct {
 	c       Config
 	pending sync.WaitGroup // outcomes on their way
 	seal    sealer
+	outbox  outbox
 	plain   plainUses
 }
 
@@ -107,13 +108,14 @@ func New(c Config) (*Broker, error) {
 			return nil, errors.New("broker: no " + name)
 		}
 	}
-	return &Broker{c: c}, nil
+	return &Broker{c: c, outbox: outbox{closing: make(chan struct{})}}, nil
 }
 
 // Close waits for outcomes still being recorded, at most until ctx ends, and
 // signs what the log has gained since the last checkpoint. It does not close
 // what [Config] holds.
 func (b *Broker) Close(ctx context.Context) error {
+	b.outbox.once.Do(func() { close(b.outbox.closing) })
 	done := make(chan struct{})
 	go func() {
 		b.pending.Wait()

@@ -26,7 +26,7 @@ func (b *Broker) entry(who identity.Principal, event string) audit.Entry {
 // e. When act refuses, its writes are undone and the refusal is recorded in its
 // place. The error is act's, or the one that kept the record from being written.
 func (b *Broker) record(ctx context.Context, who identity.Principal, e *audit.Entry, act func(tx *sqldb.Tx) error) error {
-	err := b.c.DB.Update(ctx, func(tx *sqldb.Tx) error {
+	err := b.update(ctx, func(tx *sqldb.Tx) error {
 		if err := b.c.Agents.Alive(tx, who); err != nil {
 			return err
 		}
@@ -78,18 +78,6 @@ func (b *Broker) append(ctx context.Context, e audit.Entry) error {
 		b.seal.leaf(ctx, b)
 	}
 	return err
-}
-
-// later writes a leaf that nobody waits for.
-func (b *Broker) later(ctx context.Context, e audit.Entry) {
-	ctx = context.WithoutCancel(ctx)
-	b.pending.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, recordTimeout)
-		defer cancel()
-		if err := b.append(ctx, e); err != nil {
-			b.c.Log.ErrorContext(ctx, "outcome not recorded", append(attrs(&e), slog.Any("error", err))...)
-		}
-	})
 }
 
 func attrs(e *audit.Entry) []any {

@@ -58,7 +58,7 @@ func (b *Broker) Use(ctx context.Context, who identity.Principal, handles []stri
 	}
 	j := b.judge(who)
 	intents := make([]intent, 0, len(handles))
-	err := b.c.DB.Update(ctx, func(tx *sqldb.Tx) error {
+	err := b.update(ctx, func(tx *sqldb.Tx) error {
 		if err := b.c.Agents.Alive(tx, who); err != nil {
 			return err
 		}
