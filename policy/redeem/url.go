@@ -160,10 +160,8 @@ func canonicalSegment(s string) (canonical, reason string) {
 		}
 		decoded, ok := escape(s, i)
 		switch {
-		case !ok:
-			return "", "has a percent sign in its path that starts no escape"
-		case decoded < ' ', decoded == 0x7f, strings.IndexByte(`/\%?#`, decoded) >= 0:
-			return "", "has an escape in its path that hides a separator, a control character or another escape"
+		case !ok, decoded < ' ', decoded == 0x7f, strings.IndexByte(`/\%?#`, decoded) >= 0:
+			return "", "has an escape in its path that is none, or hides a separator, a control character or another escape"
 		case unreserved(decoded):
 			out.WriteByte(decoded)
 		default:
@@ -184,9 +182,6 @@ func canonicalSegment(s string) (canonical, reason string) {
 
 // checkQuery returns why a raw query cannot be sent as it is, or "".
 func checkQuery(q string) string {
-	if len(q) > MaxQueryBytes {
-		return "has a query longer than 64 KiB"
-	}
 	for i := range len(q) {
 		if q[i] == '%' {
 			if _, ok := escape(q, i); !ok {
