@@ -163,11 +163,11 @@ func TestNoRedirectCarriesASecret(t *testing.T) {
 			}
 			from := newAPI(t, h2, &first)
 			there := newAPI(t, h2, &second)
-			clear := httptest.NewServer(&plain)
-			t.Cleanup(clear.Close)
+			inClear := httptest.NewServer(&plain)
+			t.Cleanup(inClear.Close)
 			_, port, _ := net.SplitHostPort(there.host)
 			target["host"], target["port"] = "https://example.org:"+port+"/", there.origin+"/"
-			target["scheme"], target["sub-domain"] = strings.Replace(clear.URL, "127.0.0.1", "example.com", 1), "https://api.example.com:"+port+"/"
+			target["scheme"], target["sub-domain"] = strings.Replace(inClear.URL, "127.0.0.1", "example.com", 1), "https://api.example.com:"+port+"/"
 			target["back"] = there.origin + "/back" // whose answer points to where it began
 			for _, status := range []int{301, 302, 303, 307, 308} {
 				for to, location := range target {

@@ -45,15 +45,15 @@ var encoders = map[string]encoder{
 	},
 }
 
-func encode(t testing.TB, kind string, text []byte) []byte {
-	t.Helper()
+func encode(tb testing.TB, kind string, text []byte) []byte {
+	tb.Helper()
 	var b bytes.Buffer
 	w := encoders[kind](&b)
 	if _, err := w.Write(text); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b.Bytes()
 }

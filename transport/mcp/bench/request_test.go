@@ -126,7 +126,7 @@ func newDesk(b *testing.B, certificate *x509.Certificate) *inProcess {
 	}
 	ctx := context.Background()
 	dir := b.TempDir()
-	must(os.Chmod(dir, 0o700)) //nolint:gosec // a folder
+	must(os.Chmod(dir, 0o700))
 	db, err := sqldb.Open(ctx, filepath.Join(dir, "vault.db"), migrations())
 	must(err)
 	must(embedded.CreateKeyFile(filepath.Join(dir, "key")))
