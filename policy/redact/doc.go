@@ -31,15 +31,22 @@
 // In base64 and base32 up to four bits at either end share a character with what
 // stands beside the value; they are masked, not compared.
 //
-// Caught by best effort (the second tier) are disguises: the letters of a value
-// in other case or with anything but letters and digits between them, reversed,
-// rotated by 13; its bytes as hexadecimal or decimal numbers. A value needs
-// enough letters for that.
+// Caught by best effort (the second tier) are disguises, where the letters of a
+// value, or what stands for them, carry [MinBits] bits without their case. Of a
+// hundred secrets in the shapes that providers use, by TestDisguises:
 //
-// Not caught: other transformations (xor, compression, translation, letters or
-// tags put between), a fourth layer, a form longer than 64 times its value, and a
-// value spread over several answers. Redaction is the second line: the first is
-// that a value only goes where its destination says.
+//	100  reversed; in upper, lower or swapped case; rotated by 13; of full width
+//	100  with hyphens, spaces, dots, commas and quotes, line breaks, zero-width
+//	     spaces or terminal sequences between the letters; spaced and reversed
+//	100  the bytes as hexadecimal pairs or numbers, or as decimal numbers, whatever
+//	     stands between; base64 with spaces
+//	  0  with tags between the letters; the bytes as octal numbers; base64 of
+//	     the reversed value or reversed; xor
+//
+// Not caught: other transformations (compression, encryption, translation), a
+// fourth layer, a form longer than 64 times its value, bytes above 127 written as
+// characters of Latin-1, and a value spread over several answers. Redaction is the
+// second line: the first is that a value only goes where its destination says.
 //
 // Choices. Values are compared whole and per principal: masking prefixes, or
 // values the principal has not spent, would let a model find a secret by
@@ -48,6 +55,6 @@
 // the memory (an automaton over the encodings of a value took 50 bytes for each
 // of its bytes and had to be built anew for each new value). What filters the
 // text is an index of a few grams of each value, probed at every fourth byte.
-// Work is bounded: a text made to decode to more than a hundred times itself is
+// Work is bounded: a text made to decode to more than two hundred times itself is
 // withheld.
 package redact

@@ -50,6 +50,10 @@ func (x *search) undo(f *frame, kinds escapes) (*frame, escapes) {
 		return k
 	}
 	after := func(i, from int) {
+		if from < len(f.text) && f.text[from] == beginnings[i].first { // where one follows the other
+			next[i] = from
+			return
+		}
 		next[i] = len(f.text)
 		if n := bytes.IndexByte(f.text[from:], beginnings[i].first); n >= 0 {
 			next[i] = from + n

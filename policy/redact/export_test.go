@@ -32,3 +32,22 @@ func (s *Scrubber) Footprint() (size int) {
 	}
 	return size
 }
+
+// Within searches text for values with so much work to spend, and returns what
+// is left of it, below zero when it was not enough.
+func Within(work int, values []string, text []byte) (left int) {
+	c := newScope()
+	for _, v := range values {
+		c.add(&item{value: secret.New([]byte(v))})
+	}
+	x := newSearch()
+	x.set, x.left = &c.set, work
+	defer func() {
+		if r := recover(); r != nil && r != tooMuchWork {
+			panic(r)
+		}
+		left = x.left
+	}()
+	x.level(&frame{text: text}, 0)
+	return 0
+}

@@ -2,7 +2,10 @@ package redact
 
 import (
 	"bytes"
+	"encoding/base64"
 	"sort"
+	"strings"
+	"unicode/utf8"
 )
 
 // Folded text is the letters and digits of a text, in lower case, and nothing
@@ -125,9 +128,25 @@ func (x *search) matchFolded(f *frame) {
 			}
 			from, to := d.source(f.text, start), d.source(f.text, start+p.size-1)
 			_, size := foldOne(f.text[to:])
+			if p.kind == base64Letters && !x.sameCase(p, f.text[from:to+size]) {
+				return
+			}
 			x.add(f, from, to+size, p.item, true)
 		})
 	})
+}
+
+// sameCase reports whether text has the letters of the base64 of a value in
+// their case, without which they stand for other bytes.
+func (x *search) sameCase(p *pattern, text []byte) bool {
+	letter := func(r rune) rune {
+		if r < utf8.RuneSelf && lowered[r] != 0 {
+			return r
+		}
+		return -1
+	}
+	want := base64.StdEncoding.EncodeToString(x.set.items[p.item].value.Reveal())
+	return string(bytes.Map(letter, text)) == strings.Map(letter, want)
 }
 
 // unescaped returns value with its escapes undone once, and whether it had any.

@@ -39,7 +39,7 @@ func Maskable(v secret.Value) bool {
 func estimate(b []byte) float64 {
 	sizes := [...]int{26, 26, 10, 33, 161}
 	var used [len(sizes)]bool
-	pairs := make(map[[2]byte]bool, len(b))
+	var pairs [1 << 16 / 64]uint64 // a bit for each two bytes
 	counted := 0
 	for i, c := range b {
 		used[class(c)] = true
@@ -47,13 +47,14 @@ func estimate(b []byte) float64 {
 			counted++
 			continue
 		}
-		pair := [2]byte{b[i-1], c}
+		pair := int(b[i-1])<<8 | int(c)
+		known := pairs[pair/64]>>(pair%64)&1 != 0
 		step := int(c) - int(b[i-1])
 		run := i >= 2 && step >= -1 && step <= 1 && step == int(b[i-1])-int(b[i-2])
-		if !run && !pairs[pair] {
+		if !run && !known {
 			counted++
 		}
-		pairs[pair] = true
+		pairs[pair/64] |= 1 << (pair % 64)
 	}
 	alphabet := 0
 	for i, u := range used {

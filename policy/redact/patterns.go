@@ -97,13 +97,11 @@ func spellFolded(k kind, value []byte) []byte {
 			out = strconv.AppendUint(out, uint64(c), 16)
 		}
 		return out
-	case decimals:
-		var out []byte
-		for _, c := range value {
-			out = strconv.AppendUint(out, uint64(c), 10)
-		}
-		return out
-	case literal, kinds:
+	case literal, decimals, kinds:
 	}
-	return value
+	var out []byte
+	for _, c := range value {
+		out = strconv.AppendUint(out, uint64(c), 10)
+	}
+	return out
 }

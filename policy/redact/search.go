@@ -44,9 +44,9 @@ type span struct {
 const (
 	depth = 3 // words in words that are decoded, and escapes in escapes that are undone
 	// work is how many bytes may be made and compared for each byte of a text,
-	// and for a text at least. What text there is takes a fifth of it; one made
+	// and for a text at least. The worst of TestHostileText takes 76; one made
 	// to take more is withheld.
-	work      = 100
+	work      = 200
 	leastWork = 1 << 20
 	// batch is how much decoded text is searched at once.
 	batch = 128 << 10
@@ -86,6 +86,7 @@ func (x *search) pay(n int) {
 func (x *search) level(f *frame, level int) {
 	x.look(f, level)
 	if level == 0 {
+		x.matchFolded(f)
 		x.escapes(f, level, depth)
 		return
 	}
@@ -97,9 +98,6 @@ func (x *search) level(f *frame, level int) {
 // look searches a text without undoing its escapes.
 func (x *search) look(f *frame, level int) {
 	x.match(f)
-	if level == 0 {
-		x.matchFolded(f)
-	}
 	if level < depth {
 		x.words(f, level)
 	}
@@ -140,6 +138,9 @@ func (x *search) layer(f *frame, level, layers int, kinds escapes) escapes {
 	switch seen := x.searched(g, layers); {
 	case seen == 0:
 		x.look(g, level)
+		if level == 0 && kinds == common {
+			x.matchFolded(g)
+		}
 		fallthrough
 	case seen < layers:
 		x.escapes(g, level, layers-1)

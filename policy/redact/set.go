@@ -104,11 +104,8 @@ func (s *set) live() iter.Seq[*item] {
 
 func (s *set) empty() bool { return s.gone == len(s.items) }
 
-// spell returns the text of a pattern whose item is there.
+// spell returns the text of a pattern that is folded and whose item is there.
 func (s *set) spell(p *pattern) []byte {
-	if p.text != nil {
-		return p.text
-	}
 	return spellFolded(p.kind, s.items[p.item].value.Reveal())
 }
 

@@ -1,5 +1,7 @@
 package redact
 
+import "bytes"
+
 // A word is a run of letters of the base64 alphabet, which has those of
 // hexadecimal and base32 in it. It may be broken into lines: a line of
 // wrapColumns or more goes on in the next one, behind the space that indents
@@ -22,7 +24,7 @@ func (s *set) shortest64() int { return (s.shortest*8 + 5) / 6 }
 func (s *set) shortest32() int { return (s.shortest*8 + 4) / 5 }
 
 // words searches what the words of f decode to. In a view these are the words
-// that an escape was undone in or beside: the others stand in its parent too.
+// that an escape is a letter of or joins: the others stand in its parent too.
 func (x *search) words(f *frame, level int) {
 	least := x.set.shortest64()
 	g := x.frame(f)
@@ -39,14 +41,16 @@ func (x *search) words(f *frame, level int) {
 		}
 	}
 	if f.view {
-		for _, p := range f.pieces {
+		for i, p := range f.pieces {
 			if p.ratio != whole {
 				continue
 			}
-			for _, at := range [...]int{beforeSpace(f.text, p.at), afterSpace(f.text, p.at)} {
-				if at >= done && at < len(f.text) && symbols[f.text[at]].alphabets&in64 != 0 {
-					decode(at)
-				}
+			end := len(f.text)
+			if i+1 < len(f.pieces) {
+				end = f.pieces[i+1].at
+			}
+			if at := touched(f.text, p.at, end); at >= done {
+				decode(at)
 			}
 		}
 	} else {
@@ -60,22 +64,29 @@ func (x *search) words(f *frame, level int) {
 	x.drop(g)
 }
 
-// beforeSpace and afterSpace return the index of what stands before an index,
-// and there or behind it, with a line break and what indents a line left out.
-func beforeSpace(text []byte, at int) int {
-	i := at - 1
-	for i >= 0 && i > at-maxIndent && isSpace(text[i]) {
-		i--
+// touched returns an index in the word that the escape which became
+// text[start:end] is a letter of, or joins with what it leaves out or with the
+// break and the indent of a line; or -1.
+func touched(text []byte, start, end int) int {
+	letter := func(i int) bool { return i >= 0 && i < len(text) && symbols[text[i]].alphabets&in64 != 0 }
+	if start < end && !isSpace(text[start]) {
+		if letter(start) {
+			return start
+		}
+		return -1
 	}
-	return i
-}
-
-func afterSpace(text []byte, at int) int {
-	i := at
-	for i < len(text) && i < at+maxIndent && isSpace(text[i]) {
-		i++
+	before, after := start-1, end
+	for before >= 0 && before > start-maxIndent && isSpace(text[before]) {
+		before--
 	}
-	return i
+	for after < len(text) && after < end+maxIndent && isSpace(text[after]) {
+		after++
+	}
+	joined := before+1 == after || bytes.IndexByte(text[before+1:after], '\n') >= 0
+	if joined && letter(before) && letter(after) {
+		return before
+	}
+	return -1
 }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
@@ -258,6 +269,13 @@ func appendHex(out, sym []byte) []byte {
 }
 
 func append32(out, sym []byte) []byte {
+	for ; len(sym) >= 8; sym = sym[8:] {
+		v := uint64(0)
+		for _, c := range sym[:8] {
+			v = v<<5 | uint64(symbols[c].b32)
+		}
+		out = append(out, byte(v>>32&0xff), byte(v>>24&0xff), byte(v>>16&0xff), byte(v>>8&0xff), byte(v&0xff))
+	}
 	v, have := uint(0), 0
 	for _, c := range sym {
 		if v, have = v<<5|uint(symbols[c].b32), have+5; have >= 8 {
@@ -269,6 +287,13 @@ func append32(out, sym []byte) []byte {
 }
 
 func append32hex(out, sym []byte) []byte {
+	for ; len(sym) >= 8; sym = sym[8:] {
+		v := uint64(0)
+		for _, c := range sym[:8] {
+			v = v<<5 | uint64(symbols[c].b32hex)
+		}
+		out = append(out, byte(v>>32&0xff), byte(v>>24&0xff), byte(v>>16&0xff), byte(v>>8&0xff), byte(v&0xff))
+	}
 	v, have := uint(0), 0
 	for _, c := range sym {
 		if v, have = v<<5|uint(symbols[c].b32hex), have+5; have >= 8 {
