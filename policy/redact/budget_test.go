@@ -172,9 +172,9 @@ func budgetTexts(size int) [][]byte {
 		func(i int) string { return base64.StdEncoding.EncodeToString(random(uint64(i), 40+i%200)) + " " },
 		func(i int) string { return hex.EncodeToString(random(uint64(i), 40+i%200)) + " " },
 		func(i int) string {
-			word := []byte(providerKey(i))
+			word := providerKey(5000 + i%1000)
 			format := [...]string{`\x%02x`, "%%%02X", "&#%d;"}[i%3]
-			return each(string(word), format) + " "
+			return each(word, format) + " "
 		},
 	}
 	return [][]byte{

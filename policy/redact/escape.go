@@ -39,40 +39,42 @@ var beginnings = [...]struct {
 // undo returns f with the escapes of the families undone once, and the families
 // that there were; nil when there were none.
 func (x *search) undo(f *frame, kinds escapes) (*frame, escapes) {
-	var next [len(beginnings)]int // where each of them begins next
-	first := func() int {
-		k := 0
-		for i, at := range next {
-			if at < next[k] {
-				k = i
-			}
+	// next is where each of them begins next, in the order of kind.
+	var next, kind [len(beginnings)]int
+	n := 0
+	after := func(k, from int) int {
+		if from < len(f.text) && f.text[from] == beginnings[k].first { // where one follows the other
+			return from
 		}
-		return k
+		if i := bytes.IndexByte(f.text[from:], beginnings[k].first); i >= 0 {
+			return from + i
+		}
+		return len(f.text)
 	}
-	after := func(i, from int) {
-		if from < len(f.text) && f.text[from] == beginnings[i].first { // where one follows the other
-			next[i] = from
-			return
-		}
-		next[i] = len(f.text)
-		if n := bytes.IndexByte(f.text[from:], beginnings[i].first); n >= 0 {
-			next[i] = from + n
-		}
-	}
-	for i, b := range beginnings {
-		if next[i] = len(f.text); kinds&b.family != 0 {
-			after(i, 0)
+	for k, b := range beginnings {
+		if kinds&b.family != 0 {
+			next[n], kind[n] = after(k, 0), k
+			n++
 		}
 	}
 	var g *frame
 	var used escapes
 	var room [16]byte
 	copied := 0
-	for k := first(); next[k] < len(f.text); k = first() {
-		at := next[k]
-		out, n := beginnings[k].undo(room[:0], f.text[at:])
-		if n == 0 {
-			after(k, at+1)
+	for {
+		k := 0
+		for i := 1; i < n; i++ {
+			if next[i] < next[k] {
+				k = i
+			}
+		}
+		at, b := next[k], &beginnings[kind[k]]
+		if at == len(f.text) {
+			break
+		}
+		out, size := b.undo(room[:0], f.text[at:])
+		if size == 0 {
+			next[k] = after(kind[k], at+1)
 			continue
 		}
 		if g == nil {
@@ -80,12 +82,12 @@ func (x *search) undo(f *frame, kinds escapes) (*frame, escapes) {
 			g.view = true
 		}
 		g.literal(f.text, copied, at)
-		g.pieces = append(g.pieces, piece{at: len(g.text), from: at, ratio: whole, n: n})
+		g.pieces = append(g.pieces, piece{at: len(g.text), from: at, ratio: whole, n: size})
 		g.text = append(g.text, out...)
-		copied, used = at+n, used|beginnings[k].family
-		for i, at := range next {
-			if at < copied {
-				after(i, copied)
+		copied, used = at+size, used|b.family
+		for i := range n {
+			if next[i] < copied {
+				next[i] = after(kind[i], copied)
 			}
 		}
 	}

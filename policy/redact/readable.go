@@ -8,7 +8,7 @@ import "unicode/utf8"
 func (x *search) readable(f *frame) *frame {
 	g := x.frame(f)
 	least := x.set.shortest
-	for at := nextRun(f.text, 0, least, readable); at < len(f.text); at = nextRun(f.text, at, least, readable) {
+	for at := nextText(f.text, 0, least); at < len(f.text); at = nextText(f.text, at, least) {
 		for at < len(f.text) {
 			end := textEnd(f.text, at)
 			if end-at >= least {
@@ -23,6 +23,39 @@ func (x *search) readable(f *frame) *frame {
 	g.seam()
 	return g
 }
+
+// nextText is [nextRun] for what may be text: of two bytes in a row it sees
+// whether UTF-8 has them.
+func nextText(text []byte, from, n int) int {
+	for i := from + n - 1; i < len(text); {
+		j, after := i, anyByte
+		for j >= from {
+			class := symbols[text[j]].utf8
+			if after&follows[class] == 0 {
+				break
+			}
+			after = 1 << class
+			j--
+		}
+		if j < from {
+			return from
+		}
+		from, i = j+1, j+n
+	}
+	return len(text)
+}
+
+// Classes of bytes in UTF-8, and the sets of them that may follow each.
+const (
+	notText = iota
+	single
+	continuation
+	lead
+
+	anyByte = byte(1<<single | 1<<continuation | 1<<lead)
+)
+
+var follows = [...]byte{notText: 0, single: 1<<single | 1<<lead, continuation: anyByte, lead: 1 << continuation}
 
 // textEnd returns where the text that begins at an index ends.
 func textEnd(text []byte, at int) int {

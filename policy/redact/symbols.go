@@ -8,6 +8,7 @@ type symbol struct {
 	hex, b64, b32, b32hex byte
 	letter                bool
 	alphabets             alphabets
+	utf8                  byte // class
 }
 
 // alphabets are those that a byte is in.
@@ -28,7 +29,7 @@ var symbols = newSymbols()
 func newSymbols() (out [256]symbol) {
 	for i := range out {
 		c := byte(i)
-		s := symbol{none, none, none, none, false, 0}
+		s := symbol{none, none, none, none, false, 0, notText}
 		upper, lower, digit := c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z', c >= '0' && c <= '9'
 		s.letter = upper || lower
 		switch {
@@ -63,6 +64,14 @@ func newSymbols() (out [256]symbol) {
 		}
 		if c >= ' ' && c != 0x7f || c == '\t' || c == '\n' || c == '\r' {
 			s.alphabets |= readable
+			switch {
+			case c < 0x80:
+				s.utf8 = single
+			case c < 0xc0:
+				s.utf8 = continuation
+			default:
+				s.utf8 = lead
+			}
 		}
 		out[i] = s
 	}
