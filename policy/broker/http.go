@@ -90,9 +90,13 @@ func (b *Broker) scrubbed(who identity.Principal, r *redeem.Response, plain bool
 	}
 	body, cut := r.Body, r.Truncated
 	if r.Charset != "" {
-		// First as it came: a body that lies about its charset would be
-		// unreadable for the scrubber and readable for a model.
-		body, cut = redeem.UTF8(scrub(body, cut), r.Charset), false
+		body, cut = scrub(redeem.UTF8(body, r.Charset), cut), false
+		// A body that lies about its charset is unreadable in it, and whoever
+		// undoes that reads a value.
+		before := a.Masked
+		if scrub(redeem.Respelled(body, r.Charset), false); a.Masked > before {
+			return statusOnly(r, "The answer is not in the charset it says, so only the status is shown.")
+		}
 	}
 	if show == vault.ShowFields {
 		var some bool

@@ -49,5 +49,19 @@ func UTF8(text []byte, charset string) []byte {
 	return bytes.TrimPrefix(out, []byte(mark))
 }
 
+// Respelled undoes [UTF8], but for what the charset has no character for, which
+// becomes "?" or the like.
+func Respelled(text []byte, charset string) []byte {
+	to, err := htmlindex.Get(charset)
+	if err != nil {
+		return nil
+	}
+	out, err := encoding.ReplaceUnsupported(to.NewEncoder()).Bytes(text)
+	if err != nil {
+		return nil
+	}
+	return out
+}
+
 // mark is a byte order mark in UTF-8.
 const mark = "\ufeff"
