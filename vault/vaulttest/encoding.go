@@ -42,6 +42,21 @@ func (e Encoding) Write(text []byte) (_ []byte, ok bool) {
 	return []byte(e.write(text)), true
 }
 
+// Around writes value between two other texts. left is the most that may be left
+// of that once the value in it is masked, beside the mask: what the two texts
+// take, with their padding, and what the value's neighbours share with it.
+func (e Encoding) Around(before, value, after string) (text []byte, left int, ok bool) {
+	if text, ok = e.Write([]byte(before + value + after)); !ok {
+		return nil, 0, false
+	}
+	for n := range 5 {
+		around, _ := e.Write([]byte(before + "~~~~"[:n] + after))
+		left = max(left, len(around))
+	}
+	eight, _ := e.Write([]byte("~~~~~~~~"))
+	return text, left + 4 + 2*len(eight), true
+}
+
 // Then returns the encoding of what e writes in another one.
 func (e Encoding) Then(outer Encoding) Encoding {
 	if outer.inner != nil {
