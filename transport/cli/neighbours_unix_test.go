@@ -45,7 +45,10 @@ func newNeighbours(t *testing.T) *neighbours {
 	self, err := os.Executable() // TestMain makes it the command, under that name
 	n.must(err)
 	text, err := os.ReadFile(self)
-	n.must(err, os.WriteFile(n.program, text, 0o755), os.Link(n.program, n.helper("peek")))
+	syscall.ForkLock.RLock() // a program forked meanwhile would hold the file open for writing, and nothing could start it
+	err = errors.Join(err, os.WriteFile(n.program, text, 0o755))
+	syscall.ForkLock.RUnlock()
+	n.must(err, os.Link(n.program, n.helper("peek")))
 	for name, uid := range map[string]int{"desk": deskUID, "agent": agentUID, "third": thirdUID, "run": deskUID} {
 		path, mode := filepath.Join(dir, name), os.FileMode(0o700)
 		if name == "run" {
