@@ -1,12 +1,17 @@
 package redact_test
 
 import (
+	"bytes"
 	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
+	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/coatcheck-dev/coatcheck/vault"
 )
 
 // TestNamedInAnotherLetterCase: HTTP writes names in a case of its own, after which hexadecimal
@@ -35,5 +40,18 @@ func TestNamedInAnotherLetterCase(t *testing.T) {
 		if s.Named(who, name) {
 			t.Errorf("%q spells the value", name)
 		}
+	}
+}
+
+// A stream says which secrets it masked.
+func TestNames(t *testing.T) {
+	s := keeping(t, "k7Qz/9Lm+2Xp/aaB", "Tt5Ui8Op3Ww1Ee6R", "0Zx9Cv8Bn7Mm6Ll5")
+	var out bytes.Buffer
+	stream := s.Stream(who, &out)
+	if _, err := io.WriteString(stream, "0Zx9Cv8Bn7Mm6Ll5 k7Qz/9Lm+2Xp/aaB 0Zx9Cv8Bn7Mm6Ll5"); err != nil || len(stream.Names()) != 0 {
+		t.Fatal(stream.Names(), err)
+	}
+	if err := stream.Close(); err != nil || stream.Masked() != 3 || !slices.Equal(stream.Names(), []vault.Path{"v/0", "v/2"}) {
+		t.Fatal(stream.Names(), err)
 	}
 }

@@ -3,7 +3,11 @@ package redact
 import (
 	"bytes"
 	"io"
+	"maps"
+	"slices"
 	"sync"
+
+	"github.com/coatcheck-dev/coatcheck/vault"
 )
 
 // Stream scrubs what is written to it and passes it on. How the text is split
@@ -27,6 +31,7 @@ type Stream struct {
 	last   *item
 	out    bytes.Buffer
 	masked int
+	names  map[vault.Path]bool // of what was masked
 	err    error
 }
 
@@ -59,6 +64,9 @@ func (t *Stream) guard() {
 
 // Masked returns how many masks were passed on.
 func (t *Stream) Masked() int { return t.masked }
+
+// Names returns the names of the secrets that were masked, in order.
+func (t *Stream) Names() []vault.Path { return slices.Sorted(maps.Keys(t.names)) }
 
 // Write takes text in and passes on what is certain. It returns [ErrWithheld]
 // when it cannot be scrubbed, and the errors of the writer behind; either is
@@ -132,6 +140,10 @@ func (t *Stream) scrub(to int) {
 		if it := t.scope.items[s.item]; it != t.last { // copies of a value that overlap share a mask
 			t.out.WriteString(t.scope.mask(s.item))
 			t.masked++
+			if t.names == nil {
+				t.names = map[vault.Path]bool{}
+			}
+			t.names[it.name] = true
 			t.last = it
 		}
 		t.at = s.end
