@@ -154,9 +154,10 @@ soak: fuzz clients sources
 	$(say) 'soak: 1,000 rekeys killed, and one of 100,000 secrets'
 	CGO_ENABLED=0 go test -count=1 -timeout 170m ./transport/cli -run '^TestRekeyKilledAtRandom$$' -rekey.kills=1000
 	CGO_ENABLED=0 go test -count=1 -timeout 170m ./transport/cli -run '^TestRekeyKilledAtRandom$$' -rekey.kills=20 -rekey.secrets=100000
-	$(say) 'soak: the whole leak corpus, in the scrubber and through the doors'
-	CGO_ENABLED=0 go test -count=1 -timeout 170m -run '^TestCorpus$$' ./policy/redact -corpus.all
+	$(say) 'soak: the whole leak corpus through the doors'
 	CGO_ENABLED=0 go test -count=1 -timeout 170m -run '^TestLeakCorpus$$' ./transport/cli -leaks.all
+	$(say) 'soak: 1,000,000 guesses at handles'
+	CGO_ENABLED=0 go test -count=1 -timeout 60m -run '^TestGuessing$$' ./policy/handle -handle.guesses=1000000
 	$(say) 'soak: 2,000 idle and 10,000 abandoned SSE clients, 100,000 answers of two'
 	CGO_ENABLED=0 go test -count=1 -timeout 30m -run '^TestSSE(IdleMemory|Abandoned|Crossing)$$' ./transport/mcp -sse.idle=2000 -sse.abandoned=10000 -sse.answers=100000
 	$(say) 'soak: the whole leak corpus, 1 GiB of clean text'

@@ -27,6 +27,11 @@
 // same whatever is there. The right to set stays a strong one: whoever replaces
 // a value that others use decides with whose key they call.
 //
+// Choice: what is masked in an answer of where it was never sent stands on record
+// ("secret.surfaced"), since somebody else gave it away or somebody tries guesses;
+// and after 20 unknown handles in a minute a principal's handles are refused until
+// that is over. Both know what this process has seen.
+//
 // Not here: rules (package policy), what a model may ask (package tools), who a
 // caller is (the doors).
 package broker
@@ -95,6 +100,8 @@ type Broker struct {
 	seal    sealer
 	outbox  outbox
 	plain   plainUses
+	sent    uses
+	unknown unknowns
 }
 
 // New returns a Broker, or an error that names the part that is missing.

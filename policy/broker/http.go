@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"maps"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/policy/redact"
 	"github.com/coatcheck-dev/coatcheck/policy/redeem"
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
@@ -50,13 +52,16 @@ func (b *Broker) HTTP(ctx context.Context, who identity.Principal, call redeem.C
 		if err != nil {
 			return err
 		}
-		plain := b.plain.seen(who, prepared.Target().Origin(), o, b.now())
+		now, target := b.now(), prepared.Target()
+		plain := b.plain.seen(who, target.Origin(), o, now)
+		b.sent.note(who, target.Origin(), o, now)
 		var answers []vault.Answer
 		for _, p := range places {
 			answers = append(answers, p.Answers...)
 		}
-		answer = b.scrubbed(who, response, plain, answers)
-		return nil
+		var masked []vault.Path
+		answer, masked = b.scrubbed(who, response, plain, answers)
+		return b.surfaced(ctx, who, target, masked)
 	})
 	if err != nil {
 		return Answer{}, err
@@ -64,15 +69,16 @@ func (b *Broker) HTTP(ctx context.Context, who identity.Principal, call redeem.C
 	return answer, nil
 }
 
-// scrubbed shapes the answer: what the destinations show of it, scrubbed. If
-// the scrubber breaks, only the status is shown.
-func (b *Broker) scrubbed(who identity.Principal, r *redeem.Response, plain bool, answers []vault.Answer) Answer {
+// scrubbed shapes the answer: what the destinations show of it, scrubbed, and
+// which secrets were masked for that. If the scrubber breaks, only the status is
+// shown.
+func (b *Broker) scrubbed(who identity.Principal, r *redeem.Response, plain bool, answers []vault.Answer) (Answer, []vault.Path) {
 	show := redeem.Strictest(answers)
 	switch {
 	case plain:
-		return statusOnly(r, "The secret is too short or too plain to be found in the answer, so only the status is shown.")
+		return statusOnly(r, "The secret is too short or too plain to be found in the answer, so only the status is shown."), nil
 	case show == vault.ShowStatus:
-		return statusOnly(r, "The owner of a secret in the request lets only the status be shown.")
+		return statusOnly(r, "The owner of a secret in the request lets only the status be shown."), nil
 	}
 	a := Answer{Status: r.Status, Truncated: r.Truncated, Shown: show}
 	switch r.Withheld {
@@ -81,41 +87,66 @@ func (b *Broker) scrubbed(who identity.Principal, r *redeem.Response, plain bool
 	case redeem.WithheldCharset:
 		a.Withheld = "The body is in a charset that cannot be scrubbed, so it is not shown."
 	}
-	var broken error
-	scrub := func(text []byte, cut bool) []byte {
-		clean, n, err := b.c.Scrubber.Safely(who.ID(), text, cut)
-		a.Masked += n
-		broken = errors.Join(broken, err)
-		return clean
-	}
+	s := scrubbing{scrubber: b.c.Scrubber, who: who.ID()}
 	body, cut := r.Body, r.Truncated
 	if r.Charset != "" {
-		body, cut = scrub(redeem.UTF8(body, r.Charset), cut), false
+		body, cut = s.text(redeem.UTF8(body, r.Charset), cut), false
 		// A body that lies about its charset is unreadable in it, and whoever
 		// undoes that reads a value.
-		before := a.Masked
-		if scrub(redeem.Respelled(body, r.Charset), false); a.Masked > before {
-			return statusOnly(r, "The answer is not in the charset it says, so only the status is shown.")
+		before := s.masked
+		if s.text(redeem.Respelled(body, r.Charset), false); s.masked > before {
+			return statusOnly(r, "The answer is not in the charset it says, so only the status is shown."), s.names
 		}
 	}
 	if show == vault.ShowFields {
 		var some bool
 		if body, some = redeem.Select(body, answers); !some || r.Truncated {
-			return statusOnly(r, "The owner of a secret in the request lets only some fields be shown, and the answer has none of them or is not whole JSON.")
+			return statusOnly(r, "The owner of a secret in the request lets only some fields be shown, and the answer has none of them or is not whole JSON."), s.names
 		}
 	} else {
 		for _, h := range joined(r.Headers) {
 			if plainName(h.Name) && !b.c.Scrubber.Named(who.ID(), h.Name) {
-				a.Headers = append(a.Headers, redeem.Field{Name: h.Name, Value: string(scrub([]byte(h.Value), false))})
+				a.Headers = append(a.Headers, redeem.Field{Name: h.Name, Value: string(s.text([]byte(h.Value), false))})
 			}
 		}
-		a.Redirect = string(scrub([]byte(r.Redirect), false))
+		a.Redirect = string(s.text([]byte(r.Redirect), false))
 	}
-	a.Body = scrub(body, cut)
-	if broken != nil {
-		return statusOnly(r, "The answer could not be scrubbed, so only the status is shown.")
+	a.Body = s.text(body, cut)
+	if s.err != nil {
+		return statusOnly(r, "The answer could not be scrubbed, so only the status is shown."), s.names
 	}
-	return a
+	a.Masked = s.masked
+	return a, s.names
+}
+
+// scrubbing scrubs the parts of one answer and adds up what was masked.
+type scrubbing struct {
+	scrubber *redact.Scrubber
+	who      string
+	masked   int
+	names    []vault.Path // of what was masked; one may stand twice
+	err      error
+}
+
+// text is nil where it cannot be scrubbed; see [redact.Stream.Cut] for cut.
+func (s *scrubbing) text(text []byte, cut bool) []byte {
+	var out bytes.Buffer
+	t := s.scrubber.Stream(s.who, &out)
+	_, err := t.Write(text)
+	switch {
+	case err != nil:
+	case cut:
+		err = t.Cut()
+	default:
+		err = t.Close()
+	}
+	s.masked += t.Masked()
+	s.names = append(s.names, t.Names()...)
+	if err != nil {
+		s.err = errors.Join(s.err, err)
+		return nil
+	}
+	return out.Bytes()
 }
 
 func statusOnly(r *redeem.Response, why string) Answer {

@@ -28,6 +28,7 @@ type Opened struct {
 	// so that no text that came back may be shown.
 	Plain bool
 	until time.Time // the end of the last handle's scope
+	paths []vault.Path
 }
 
 // Fit is asked for each handle whether the place it stands in suits one of the
@@ -56,6 +57,9 @@ func (b *Broker) Use(ctx context.Context, who identity.Principal, handles []stri
 	if err := b.onTime(ctx); err != nil {
 		return b.refuse(ctx, &e, err)
 	}
+	if b.unknown.tooMany(who.ID(), e.Time) {
+		return b.refuse(ctx, &e, tooManyUnknown())
+	}
 	j := b.judge(who)
 	intents := make([]intent, 0, len(handles))
 	err := b.update(ctx, func(tx *sqldb.Tx) error {
@@ -73,6 +77,9 @@ func (b *Broker) Use(ctx context.Context, who identity.Principal, handles []stri
 	})
 	if denied := (*byPolicy)(nil); errors.As(err, &denied) {
 		err = denied.denied()
+	}
+	if errors.Is(err, handle.ErrUnknown) {
+		b.unknown.note(who.ID(), e.Time)
 	}
 	if err != nil {
 		return b.refuse(ctx, &e, err)
@@ -229,6 +236,7 @@ func (b *Broker) open(ctx context.Context, who identity.Principal, intents []int
 			opened.until = until
 		}
 		opened.Values[in.text] = s.Value
+		opened.paths = append(opened.paths, in.entry.Path)
 		opened.Plain = opened.Plain || !redact.Maskable(s.Value)
 	}
 	return fn(opened)
