@@ -14,28 +14,28 @@ import (
 // it; a new key_source changes that line and nothing else.
 func TestRekeyKeepsTheConfiguration(t *testing.T) {
 	h := newRekeyHome(t, 2)
-	config, real := filepath.Join(h.home(), "config.yaml"), filepath.Join(h.dir, "real.yaml")
-	if err := os.Rename(config, real); err != nil {
+	config, target := filepath.Join(h.home(), "config.yaml"), filepath.Join(h.dir, "real.yaml")
+	if err := os.Rename(config, target); err != nil {
 		t.Fatal(err)
 	}
-	before, err := os.ReadFile(real)
+	before, err := os.ReadFile(target)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(real, config); err != nil {
+	if err := os.Symlink(target, config); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(real, 0o644); err != nil {
+	if err := os.Chmod(target, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	h.must(t, "rekey", "--to", h.other())
 	if info, err := os.Lstat(config); err != nil || info.Mode()&fs.ModeSymlink == 0 {
 		t.Errorf("the link is gone: %v", err)
 	}
-	if info, err := os.Stat(real); err != nil || info.Mode().Perm() != 0o644 {
+	if info, err := os.Stat(target); err != nil || info.Mode().Perm() != 0o644 {
 		t.Errorf("its mode is %v, %v", info.Mode(), err)
 	}
-	text, err := os.ReadFile(real)
+	text, err := os.ReadFile(target)
 	want := strings.Replace(string(before), `key_source: ""`, `key_source: "`+h.other()+`"`, 1)
 	if err != nil || string(text) != want {
 		t.Errorf("it holds\n%s\n%v", text, err)
@@ -43,7 +43,7 @@ func TestRekeyKeepsTheConfiguration(t *testing.T) {
 	h.check(t)
 
 	// One that its owner may not write is told of before anything is done.
-	if err := os.Chmod(real, 0o444); err != nil {
+	if err := os.Chmod(target, 0o444); err != nil {
 		t.Fatal(err)
 	}
 	if code, out := h.command(t, "", "rekey", "--to", h.old()); code != 7 || !strings.Contains(out, "config.yaml cannot be changed") {
