@@ -87,11 +87,14 @@ func (c *Client) Do(ctx context.Context, principal string, p *Prepared, values m
 		c.pool.drop(line)
 		return nil, explain(ctx, err, kept)
 	}
-	defer func() { _ = answer.Body.Close() }()
-	if line.kept {
-		c.pool.keep(line, time.Now())
+	response, err := c.read(ctx, p, answer, f.values)
+	_ = answer.Body.Close()
+	if err != nil || !line.kept {
+		c.pool.drop(line)
+		return response, err
 	}
-	return c.read(ctx, p, answer, f.values)
+	c.pool.keep(line, time.Now())
+	return response, nil
 }
 
 // line returns the kept way to the target, or opens one.

@@ -49,6 +49,7 @@ func (c *Client) Age(by time.Duration) {
 // Bounds of what is kept.
 const (
 	LineAge  = lineAge
+	LineIdle = lineIdle
 	MaxLines = maxLines
 )
 

@@ -42,10 +42,11 @@ type lineKey struct {
 	port                    int
 }
 
-// pool is the lines that worked. It is safe for concurrent use.
+// pool is the lines that worked. Every call ends with keep or drop. It is safe for concurrent use.
 type pool struct {
-	mu    sync.Mutex
-	lines map[lineKey]*line
+	mu     sync.Mutex
+	lines  map[lineKey]*line
+	closed bool
 }
 
 // take returns the line of key if it is fresh and each of its addresses may be
@@ -70,15 +71,18 @@ func (p *pool) take(key lineKey, destinations []vault.HTTPDestination, now time.
 	return l
 }
 
-// keep remembers a line that has just worked.
+// keep remembers a line on which an exchange has just ended well. Of several
+// that calls at the same time have opened the first is kept; the others have
+// done their work, and nobody would find them again to close them.
 func (p *pool) keep(l *line, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if other := p.lines[l.key]; p.closed || other != nil && other != l {
+		p.remove(l)
+		return
+	}
 	if p.lines == nil {
 		p.lines = map[lineKey]*line{}
-	}
-	if other := p.lines[l.key]; other != nil && other != l {
-		p.remove(other)
 	}
 	l.used = now
 	p.lines[l.key] = l
@@ -113,10 +117,12 @@ func (p *pool) remove(l *line) {
 	l.transport.CloseIdleConnections()
 }
 
-// Close ends every kept connection. Calls under way go on.
+// Close ends every kept connection, and none is kept from now on. Calls under
+// way go on.
 func (c *Client) Close() {
 	c.pool.mu.Lock()
 	defer c.pool.mu.Unlock()
+	c.pool.closed = true
 	for _, l := range c.pool.lines {
 		c.pool.remove(l)
 	}

@@ -1,6 +1,7 @@
 package redeem_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -157,6 +158,114 @@ func TestKeptConnectionLost(t *testing.T) {
 	}
 	if _, err := server.ask(t, "GET", "/"); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// ends reports each connection that a server sees the end of.
+func ends(s *httptest.Server) <-chan net.Conn {
+	ended := make(chan net.Conn, 100)
+	s.Config.ConnState = func(c net.Conn, state http.ConnState) {
+		if state == http.StateClosed {
+			ended <- c
+		}
+	}
+	return ended
+}
+
+// awaitEnds waits for n connections to end, much shorter than one would be idle.
+func awaitEnds(t *testing.T, ended <-chan net.Conn, n int) {
+	t.Helper()
+	soon := time.After(redeem.LineIdle / 2)
+	for i := range n {
+		select {
+		case <-ended:
+		case <-soon:
+			t.Fatalf("%d of %d connections ended", i, n)
+		}
+	}
+}
+
+// Of the connections that calls at the same time had to open one is kept.
+func TestKeptConnectionsOfCallsAtOnce(t *testing.T) {
+	const calls = 8
+	var arrived sync.WaitGroup
+	arrived.Add(calls)
+	var ended <-chan net.Conn
+	_, opts, d := secure(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		arrived.Done()
+		arrived.Wait()
+		for err := error(nil); err == nil; { // until the client has read enough
+			_, err = w.Write(text(4096))
+		}
+	}), func(s *httptest.Server) { s.EnableHTTP2 = true; quiet(s); ended = ends(s) })
+	opts.MaxBody = 100_000
+	client := redeem.NewClient(opts)
+	t.Cleanup(client.Close)
+	h := newHandle(t)
+	values, places := one(h, canary, d)
+	p := prepare(t, redeem.Call{URL: fmt.Sprintf("https://example.com:%d", d.Port), Headers: []redeem.Field{{"X-Key", h}}})
+	var running sync.WaitGroup
+	for range calls {
+		running.Go(func() {
+			if _, err := client.Do(t.Context(), "agent:a", p, values, places); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	running.Wait()
+	awaitEnds(t, ended, calls-1)
+}
+
+// A call that is under way when the client is closed leaves nothing open.
+func TestNothingIsKeptAfterClose(t *testing.T) {
+	here, on := make(chan bool), make(chan bool)
+	var ended <-chan net.Conn
+	_, opts, d := secure(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { here <- true; <-on }),
+		func(s *httptest.Server) { s.EnableHTTP2 = true; quiet(s); ended = ends(s) })
+	client := redeem.NewClient(opts)
+	h := newHandle(t)
+	values, places := one(h, canary, d)
+	p := prepare(t, redeem.Call{URL: fmt.Sprintf("https://example.com:%d", d.Port), Headers: []redeem.Field{{"X-Key", h}}})
+	done := make(chan error)
+	go func() {
+		_, err := client.Do(t.Context(), "agent:a", p, values, places)
+		done <- err
+	}()
+	<-here
+	client.Close()
+	close(on)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	awaitEnds(t, ended, 1)
+}
+
+// A connection on which an answer got stuck serves no other request.
+func TestKeptConnectionStuck(t *testing.T) {
+	seen := lines{then: func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/stuck" {
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}
+	}}
+	_, opts, d := secure(t, &seen, func(s *httptest.Server) { s.EnableHTTP2 = true; quiet(s) })
+	client := redeem.NewClient(opts)
+	t.Cleanup(client.Close)
+	for _, path := range []string{"/", "/stuck", "/"} {
+		ctx, cancel := context.WithTimeout(t.Context(), map[bool]time.Duration{true: 200 * time.Millisecond, false: time.Minute}[path == "/stuck"])
+		h := newHandle(t)
+		values, places := one(h, canary, d)
+		p := prepare(t, redeem.Call{URL: fmt.Sprintf("https://example.com:%d%s", d.Port, path), Headers: []redeem.Field{{"X-Key", h}}})
+		_, err := client.Do(ctx, "agent:a", p, values, places)
+		cancel()
+		if path == "/stuck" {
+			upstream(t, err, redeem.CodeTimeout)
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if connections, requests := seen.count(); connections != 2 || requests != 3 {
+		t.Fatalf("%d requests on %d connections", requests, connections)
 	}
 }
 
