@@ -3,6 +3,7 @@ package redeem
 import (
 	"bytes"
 	"mime"
+	"strings"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/htmlindex"
@@ -10,9 +11,10 @@ import (
 
 // charset returns the name of the charset that a body is in, "" for UTF-8 and
 // for one that nobody names. It reports false for one that is not known here,
-// such as UTF-7 or an EBCDIC: text in it could say anything. A byte order mark
-// counts more than the header, as with browsers.
-func charset(contentType string, body []byte) (name string, known bool) {
+// such as UTF-7 or an EBCDIC, and where readers of the headers would differ: text
+// in it could say anything. A byte order mark counts more than the headers, as
+// with browsers.
+func charset(contentTypes []string, body []byte) (name string, known bool) {
 	switch {
 	case bytes.HasPrefix(body, []byte("\xff\xfe\x00\x00")), bytes.HasPrefix(body, []byte("\x00\x00\xfe\xff")):
 		return "", false // UTF-32
@@ -21,8 +23,22 @@ func charset(contentType string, body []byte) (name string, known bool) {
 	case bytes.HasPrefix(body, []byte("\xfe\xff")):
 		return "utf-16be", true
 	}
+	for i, contentType := range contentTypes {
+		declared, known := declaredCharset(contentType)
+		if !known || i > 0 && declared != name {
+			return "", false
+		}
+		name = declared
+	}
+	return name, true
+}
+
+func declaredCharset(contentType string) (name string, known bool) {
 	_, parameters, err := mime.ParseMediaType(contentType)
-	if err != nil || parameters["charset"] == "" {
+	if err != nil { // others may read what it means to say
+		return "", !strings.Contains(strings.ToLower(contentType), "charset")
+	}
+	if parameters["charset"] == "" {
 		return "", true
 	}
 	found, err := htmlindex.Get(parameters["charset"])

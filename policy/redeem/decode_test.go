@@ -269,6 +269,11 @@ func TestCharsets(t *testing.T) {
 		"its mark":          {"text/plain", "\xff\xfe\x00\x00s\x00\x00\x00", redeem.WithheldCharset, ""},
 		"its other mark":    {"text/plain", "\x00\x00\xfe\xff\x00\x00\x00s", redeem.WithheldCharset, ""},
 		"escapes":           {"text/plain; charset=iso-2022-kr", "a", redeem.WithheldCharset, ""},
+		"two":               {"text/plain; charset=utf-8; charset=ibm037", "\xa2\x92", redeem.WithheldCharset, ""},
+		"half a parameter":  {"text/plain; charset=ibm037; x", "\xa2\x92", redeem.WithheldCharset, ""},
+		"two headers":       {"text/plain\r\nContent-Type: text/plain; charset=utf-16be", wide(canary, 0), redeem.WithheldCharset, ""},
+		"two that agree":    {"text/plain\r\nContent-Type: text/html; charset=utf-8", canary, "", canary},
+		"half of another":   {"text/plain; x", "a", "", "a"},
 		"nonsense":          {"text/plain; charset=canary", "a", redeem.WithheldCharset, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

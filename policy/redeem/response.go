@@ -51,7 +51,7 @@ func (c *Client) read(ctx context.Context, p *Prepared, answer *http.Response, v
 	if err != nil {
 		return nil, err
 	}
-	if out.Charset, known = charset(answer.Header.Get("Content-Type"), body); !known {
+	if out.Charset, known = charset(answer.Header.Values("Content-Type"), body); !known {
 		out.Withheld = WithheldCharset
 		return out, nil
 	}
