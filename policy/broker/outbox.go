@@ -28,7 +28,10 @@ type outbox struct {
 
 // update is DB.Update that takes waiting outcomes along.
 func (b *Broker) update(ctx context.Context, fn func(tx *sqldb.Tx) error) error {
-	riding := b.outbox.take()
+	riding := b.riding()
+	if len(riding) > 0 {
+		defer b.pending.Done()
+	}
 	err := b.c.DB.Update(ctx, func(tx *sqldb.Tx) error {
 		if err := fn(tx); err != nil {
 			return err
@@ -50,11 +53,16 @@ func (b *Broker) update(ctx context.Context, fn func(tx *sqldb.Tx) error) error 
 	return nil
 }
 
-func (o *outbox) take() []audit.Entry {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	taken := o.waiting
-	o.waiting = nil
+// riding takes what waits. Until they are committed or back, Close waits for
+// them: flush, which runs while any wait, may then have ended.
+func (b *Broker) riding() []audit.Entry {
+	b.outbox.mu.Lock()
+	defer b.outbox.mu.Unlock()
+	taken := b.outbox.waiting
+	b.outbox.waiting = nil
+	if len(taken) > 0 {
+		b.pending.Add(1)
+	}
 	return taken
 }
 

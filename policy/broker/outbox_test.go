@@ -2,8 +2,10 @@ package broker_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
@@ -62,5 +64,30 @@ func TestEveryOutcomeIsRecorded(t *testing.T) {
 				t.Fatalf("%d uses, %d outcomes", intents, answered)
 			}
 		})
+	}
+}
+
+// Close waits also for outcomes that a transaction has taken along, and that
+// come back when it fails.
+func TestCloseWaitsForOutcomesInATransaction(t *testing.T) {
+	base := answers(t, func(http.ResponseWriter, *http.Request) {})
+	f := newDesk(t, allowAll)
+	f.put(t, "a/b", vault.Change{}, base)
+	var back func()
+	for back == nil { // or the outcome was written before
+		f.use(t, "a/b", base)
+		back = f.Ride(t.Context())
+	}
+	early, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := f.Close(early); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+	back()
+	if err := f.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if intents, answered := outcomes(f.events(t)); intents == 0 || answered != intents {
+		t.Fatalf("%d uses, %d outcomes", intents, answered)
 	}
 }
