@@ -88,20 +88,14 @@ func (b *Broker) scrubbed(who identity.Principal, r *redeem.Response, plain bool
 		a.Withheld = "The body is in a charset that cannot be scrubbed, so it is not shown."
 	}
 	s := scrubbing{scrubber: b.c.Scrubber, who: who.ID()}
-	body, cut := r.Body, r.Truncated
+	body := r.Body
 	if r.Charset != "" {
-		body, cut = s.text(redeem.UTF8(body, r.Charset), cut), false
-		// A body that lies about its charset is unreadable in it, and whoever
-		// undoes that reads a value.
-		before := s.masked
-		if s.text(redeem.Respelled(body, r.Charset), false); s.masked > before {
-			return statusOnly(r, "The answer is not in the charset it says, so only the status is shown."), s.names
-		}
+		body = redeem.UTF8(body, r.Charset)
 	}
 	if show == vault.ShowFields {
 		var some bool
 		if body, some = redeem.Select(body, answers); !some || r.Truncated {
-			return statusOnly(r, "The owner of a secret in the request lets only some fields be shown, and the answer has none of them or is not whole JSON."), s.names
+			return statusOnly(r, "The owner of a secret in the request lets only some fields be shown, and the answer has none of them or is not whole JSON."), nil
 		}
 	} else {
 		for _, h := range joined(r.Headers) {
@@ -111,11 +105,18 @@ func (b *Broker) scrubbed(who identity.Principal, r *redeem.Response, plain bool
 		}
 		a.Redirect = string(s.text([]byte(r.Redirect), false))
 	}
-	a.Body = s.text(body, cut)
+	a.Body = s.text(body, r.Truncated)
+	a.Masked = s.masked
+	if r.Charset != "" {
+		// A body that lies about its charset is unreadable in it, and whoever
+		// undoes that reads a value.
+		if s.text(redeem.Respelled(a.Body, r.Charset), false); s.masked > a.Masked {
+			return statusOnly(r, "The answer is not in the charset it says, so only the status is shown."), s.names
+		}
+	}
 	if s.err != nil {
 		return statusOnly(r, "The answer could not be scrubbed, so only the status is shown."), s.names
 	}
-	a.Masked = s.masked
 	return a, s.names
 }
 

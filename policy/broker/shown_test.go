@@ -130,6 +130,23 @@ func TestCharsetIsNoWayOut(t *testing.T) {
 	}
 }
 
+// What is masked in fields that are not shown is not counted, in any charset.
+func TestMaskedCountsWhatIsShown(t *testing.T) {
+	for _, kind := range []string{"application/json", "application/json; charset=iso-8859-1"} {
+		base := answers(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", kind)
+			key := r.Header.Get("X-Key")
+			_ = json.NewEncoder(w).Encode(map[string]any{"id": key, "hidden": []string{key, key, key}})
+		})
+		f := newDesk(t, allowAll)
+		f.showing(t, "Key", base, "fields:/id")
+		got, err := f.HTTP(t.Context(), local, redeem.Call{URL: base, Headers: []redeem.Field{{Name: "X-Key", Value: f.issue(t, local, broker.IssueRequest{Path: "a/Key"})}}})
+		if err != nil || string(got.Body) != `{"id":"[secret a/Key]"}` || got.Masked != 1 {
+			t.Errorf("%s: %s, %d masked, %v", kind, got.Body, got.Masked, err)
+		}
+	}
+}
+
 // TestCompressedAnswersAreMasked: encodings are undone before anybody looks.
 func TestCompressedAnswersAreMasked(t *testing.T) {
 	base := answers(t, func(w http.ResponseWriter, r *http.Request) {
