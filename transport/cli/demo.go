@@ -29,9 +29,9 @@ func (a *app) demoCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "demo", Short: "Show the whole way with a made-up secret and a local API", Args: nothing,
 		Long: "Makes a temporary home with one random secret, starts an API on this machine that echoes\n" +
-			"what it gets, and lets an MCP client talk to 'coatcheck mcp' as a model would. Prints what\n" +
-			"the model saw beside what the API received, and removes the home. Ends with code 1 if the\n" +
-			"value shows anywhere on the model's side.",
+			"the key it gets in ten disguises, and lets an MCP client talk to 'coatcheck mcp' as a model\n" +
+			"would. Prints what the model saw beside what the API received and echoed, and removes the\n" +
+			"home. Ends with code 1 if the value shows anywhere on the model's side.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.demo(cmd.Context()) },
 	}
 }
@@ -182,9 +182,14 @@ func (a *app) tell(m *modelSide, received, value string, leaks []string) error {
 	side("  handle "+m.handle, "")
 	side(fmt.Sprintf("http_request GET %s", m.request["url"]), "GET /echo")
 	side("  Authorization: Bearer "+m.handle, "Authorization: "+received)
-	side(fmt.Sprintf("answer %v", m.answer["status"]), "")
-	for line := range strings.SplitSeq(strings.TrimSpace(fmt.Sprint(m.answer["body"])), ",") {
-		side("  "+line, "")
+	side(fmt.Sprintf("answer %v", m.answer["status"]), "and echoed")
+	echoed := disguises()
+	for line := range strings.SplitSeq(strings.TrimSpace(fmt.Sprint(m.answer["body"])), "\n") {
+		right := ""
+		if len(echoed) > 0 && strings.HasPrefix(line, echoed[0].name+":") {
+			right, echoed = "  "+echoed[0].shown, echoed[1:]
+		}
+		side("  "+line, right)
 	}
 	side("", "")
 	err := verdict(leaks, received, value)

@@ -2,17 +2,57 @@ package cli
 
 import (
 	"context"
+	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 )
 
-// echo is an API that answers with everything it got, in several encodings.
+// disguise is a form in which the echo API answers with the key.
+type disguise struct {
+	name  string
+	write func(key string) string
+	shown string // what the form of a key that starts with "demo-" starts with
+}
+
+func disguises() []disguise {
+	each := func(format string) func(string) string {
+		return func(key string) string {
+			var b strings.Builder
+			for _, c := range []byte(key) {
+				fmt.Fprintf(&b, format, c)
+			}
+			return b.String()
+		}
+	}
+	toHex := func(key string) string { return hex.EncodeToString([]byte(key)) }
+	toBase64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+	return []disguise{
+		{"as it is", func(key string) string { return key }, `demo-…`},
+		{"percent", each("%%%02x"), `%64%65%6d%6f%2d…`},
+		{"JSON", each(`\u%04x`), `\u0064\u0065\u006d\u006f\u002d…`},
+		{"HTML", each("&#%d;"), `&#100;&#101;&#109;&#111;&#45;…`},
+		{"UTF-16", each("%c\x00"), `d.e.m.o.-.…`},
+		{"hex", toHex, `64656d6f2d…`},
+		{"base32", func(key string) string { return base32.StdEncoding.EncodeToString([]byte(key)) }, `MRSW23ZN…`},
+		{"base64 of user:key", func(key string) string { return toBase64("user:" + key) }, `dXNlcjpkZW1vL…`},
+		{"base64 of hex", func(key string) string { return toBase64(toHex(key)) }, `NjQ2NTZkNmYyZ…`},
+		{"reversed", func(key string) string {
+			b := []byte(key)
+			slices.Reverse(b)
+			return string(b)
+		}, `…-omed`},
+	}
+}
+
+// echo is an API that answers with the key it got, in ten disguises.
 type echo struct {
 	address string
 	stop    func()
@@ -41,13 +81,11 @@ func startEcho(ctx context.Context) (*echo, error) {
 			e.auth = auth
 			e.mu.Unlock()
 			key := strings.TrimPrefix(auth, "Bearer ")
-			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 			w.Header().Set("X-Echo", auth)
-			_ = json.NewEncoder(w).Encode(map[string]string{
-				"authorization": auth,
-				"base64":        base64.StdEncoding.EncodeToString([]byte(key)),
-				"hex":           hex.EncodeToString([]byte(key)),
-			})
+			for _, d := range disguises() {
+				_, _ = io.WriteString(w, d.name+": "+d.write(key)+"\n")
+			}
 		}),
 	}
 	stopped := make(chan struct{})

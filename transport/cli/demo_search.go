@@ -2,29 +2,21 @@ package cli
 
 import (
 	"bytes"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"io"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 )
 
-// shows names the forms in which value stands in text.
+// shows names the disguises in which value stands in text, as they are or in JSON.
 func shows(text, value string) (found []string) {
-	escaped, err := json.Marshal(value)
-	if err != nil {
-		return []string{"unsearchable"}
-	}
-	for form, needle := range map[string]string{
-		"raw": value, "base64": strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(value)), "="),
-		"hex": hex.EncodeToString([]byte(value)), "URL-escaped": url.QueryEscape(value), "JSON-escaped": strings.Trim(string(escaped), `"`),
-	} {
-		if strings.Contains(text, needle) {
-			found = append(found, form)
+	for _, d := range disguises() {
+		form := d.write(value)
+		escaped, err := json.Marshal(form)
+		if err != nil || strings.Contains(text, form) || strings.Contains(text, strings.Trim(string(escaped), `"`)) {
+			found = append(found, d.name)
 		}
 	}
 	return found
