@@ -19,6 +19,7 @@
 //	base32            RFC 4648 and its hex alphabet, upper or lower case, at any byte
 //	hexadecimal       of any case
 //	UTF-16            both ends
+//	Latin-1           characters as its bytes, and bytes as its characters
 //	percent           %XX of any of the bytes, %uXXXX; + for a space
 //	quoted-printable  =XX and soft line breaks
 //	HTML              names and numbers, any zeros before them, without semicolon where HTML does
@@ -44,9 +45,10 @@
 //	     the reversed value or reversed; xor
 //
 // Not caught: other transformations (compression, encryption, translation), a
-// fourth layer, a form longer than 64 times its value, bytes above 127 written as
-// characters of Latin-1, and a value spread over several answers. Redaction is the
-// second line: the first is that a value only goes where its destination says.
+// fourth layer, a form longer than 64 times its value, escapes in a word beside
+// bytes that are no UTF-8, escapes behind so many backslashes that they only look
+// like escapes, and a value spread over several answers. Redaction is the second
+// line: the first is that a value only goes where its destination says.
 //
 // Choices. Values are compared whole and per principal: masking prefixes, or
 // values the principal has not spent, would let a model find a secret by

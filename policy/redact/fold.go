@@ -123,7 +123,7 @@ func (x *search) matchFolded(f *frame) {
 	x.set.folded.scan(d.text, func(at int, hash uint64) {
 		x.set.folded.each(hash, func(ref uint64) {
 			p, start := x.candidate(at, ref)
-			if p == nil || start < 0 || start+p.size > len(d.text) || !bytes.Equal(d.text[start:start+p.size], x.set.spell(p)) {
+			if p == nil || start < 0 || start+p.size > len(d.text) || !bytes.Equal(d.text[start:start+p.size], x.spell(p)) {
 				return
 			}
 			from, to := d.source(f.text, start), d.source(f.text, start+p.size-1)
@@ -134,6 +134,15 @@ func (x *search) matchFolded(f *frame) {
 			x.add(f, from, to+size, p.item, true)
 		})
 	})
+}
+
+// spell returns the text of a pattern that is folded.
+func (x *search) spell(p *pattern) []byte {
+	if x.spelled != p {
+		x.pay(p.size)
+		x.spelled, x.spelling = p, x.set.spell(p)
+	}
+	return x.spelling
 }
 
 // sameCase reports whether text has the letters of the base64 of a value in
@@ -149,12 +158,12 @@ func (x *search) sameCase(p *pattern, text []byte) bool {
 	return string(bytes.Map(letter, text)) == strings.Map(letter, want)
 }
 
-// unescaped returns value with its escapes undone once, and whether it had any.
-func unescaped(value []byte) ([]byte, bool) {
+// unescaped returns value with its escapes undone once.
+func unescaped(value []byte) []byte {
 	x := search{left: leastWork}
 	f, _ := x.undo(&frame{text: value}, common)
 	if f == nil {
-		return value, false
+		return value
 	}
-	return f.text, true
+	return f.text
 }

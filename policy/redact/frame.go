@@ -37,7 +37,7 @@ var (
 	fromHex  = ratio{2, 1}
 	from64   = ratio{4, 3}
 	from32   = ratio{8, 5}
-	separate = byte(1) // stands between parts; no escape and no word goes over it
+	separate = byte(0xff) // stands between parts; no escape and no word goes over it, and UTF-8 does not have it
 )
 
 // line is a part of a word that is broken into lines: the word from at on

@@ -37,17 +37,20 @@ func patterns(item int, value []byte) []pattern {
 	}
 	add(literal, value)
 	// A value that looks escaped itself, as it reads when its escapes are undone
-	// together with those of the text.
-	for plain, changed := value, true; changed; {
-		if plain, changed = unescaped(plain); changed {
-			add(literal, plain)
-		}
+	// together with those of the text: as many layers as a text has.
+	for plain, layer := value, 0; layer < depth; layer++ {
+		plain = unescaped(plain)
+		add(literal, plain)
 	}
-	// UTF-16 is decoded where most of its units are Latin; a value of others is
-	// looked for as it is.
-	if wide(value) {
-		add(literal, encode16(value, false))
-		add(literal, encode16(value, true))
+	if slices.ContainsFunc(value, func(c byte) bool { return c >= utf8.RuneSelf }) {
+		add(literal, characters(value))
+		if utf8.Valid(value) {
+			add(literal, latin1(value))
+			// UTF-16 is decoded where most of its units are ASCII; a value of others is
+			// looked for as it is.
+			add(literal, encode16(value, false))
+			add(literal, encode16(value, true))
+		}
 	}
 	for k := letters; k < kinds; k++ {
 		add(k, spellFolded(k, value))
@@ -55,8 +58,29 @@ func patterns(item int, value []byte) []pattern {
 	return out
 }
 
-func wide(value []byte) bool {
-	return utf8.Valid(value) && slices.ContainsFunc([]rune(string(value)), func(r rune) bool { return r > 0xff })
+// characters returns a value each of whose bytes was taken for a character of
+// Latin-1, as in a binary string of JavaScript.
+func characters(value []byte) []byte {
+	var out []byte
+	for _, c := range value {
+		out = utf8.AppendRune(out, rune(c))
+	}
+	return out
+}
+
+// latin1 returns a value whose characters of Latin-1 are single bytes, as they
+// are in the escapes of Python and of JavaScript's escape; the others have
+// escapes of their own there.
+func latin1(value []byte) []byte {
+	var out []byte
+	for _, r := range string(value) {
+		if r <= 0xff {
+			out = append(out, byte(r)) //nolint:gosec // at most 0xff
+		} else {
+			out = utf8.AppendRune(out, r)
+		}
+	}
+	return out
 }
 
 func encode16(value []byte, bigEndian bool) []byte {

@@ -19,6 +19,9 @@ type search struct {
 	// joined is the word when it has several lines; folded is for matchFolded.
 	joined []byte
 	folded folded
+	// spelled is the pattern that was last spelled, and spelling its text.
+	spelled  *pattern
+	spelling []byte
 	// seen are the views that were searched; frames are numbered for it.
 	seen   map[seenKey]int
 	seed   maphash.Seed
@@ -59,7 +62,7 @@ const tooMuchWork = "redact: too much work"
 func (x *search) find(set *set, text []byte) []span {
 	x.set, x.spans, x.left = set, x.spans[:0], max(leastWork, work*len(text))
 	clear(x.seen)
-	x.frames = 0
+	x.frames, x.spelled = 0, nil
 	x.level(&frame{text: text}, 0)
 	slices.SortFunc(x.spans, func(a, b span) int {
 		if c := cmp.Or(a.start-b.start, b.end-a.end); c != 0 || a == b {

@@ -21,7 +21,7 @@ const (
 	in32Low                        // in lower case
 	in32Hex                        // base32hex (§7)
 	in32HexL                       // in lower case
-	readable                       // not an alphabet: printable ASCII, space, and what other characters are made of
+	readable                       // not an alphabet: what UTF-8 has, but NUL
 )
 
 var symbols = newSymbols()
@@ -62,7 +62,7 @@ func newSymbols() (out [256]symbol) {
 			s.hex = s.b32hex
 			s.alphabets |= inHex
 		}
-		if c >= ' ' && c != 0x7f || c == '\t' || c == '\n' || c == '\r' {
+		if c != 0 && c != separate {
 			s.alphabets |= readable
 			switch {
 			case c < 0x80:
