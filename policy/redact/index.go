@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 )
@@ -18,8 +19,9 @@ type index struct {
 
 const (
 	stride  = 4
-	gram    = 5 // bytes; stride-1+gram is MinBytes, the shortest pattern
-	sparse  = 5 // the filter has 1<<sparse bits a slot
+	gram    = 5  // bytes; stride-1+gram is MinBytes, the shortest pattern
+	period  = 64 // bytes around a gram in which it is looked for again
+	sparse  = 5  // the filter has 1<<sparse bits a slot
 	refMask = 1<<32 - 1
 )
 
@@ -60,7 +62,8 @@ func (x *index) each(hash uint64, f func(ref uint64)) {
 
 // add takes in pattern number n and returns the index of its first gram. Of the
 // places in the text it takes one whose grams no other pattern has, if there is
-// one: patterns with a common beginning must not meet in one slot. It begins in
+// one, and that do not come again soon: patterns with a common beginning must not
+// meet in one slot, nor every probe of a run of zeros in a pattern. It begins in
 // the middle, since beginnings are what texts and secrets share.
 func (x *index) add(n uint64, text []byte) (anchor int) {
 	last := len(text) - (stride - 1 + gram)
@@ -70,6 +73,9 @@ func (x *index) add(n uint64, text []byte) (anchor int) {
 		load := 0
 		for k := range stride {
 			x.each(hashShort(text[at+k:min(at+k+8, len(text))]), func(uint64) { load++ })
+			if again(text, at+k) {
+				load++
+			}
 		}
 		if least < 0 || load < least {
 			least, anchor = load, at
@@ -90,6 +96,12 @@ func (x *index) add(n uint64, text []byte) (anchor int) {
 		x.used++
 	}
 	return anchor
+}
+
+// again reports whether the gram at an index of a text stands near it too.
+func again(text []byte, at int) bool {
+	before, after := text[max(0, at-period):at+gram-1], text[at+1:min(at+period+gram, len(text))]
+	return bytes.Contains(before, text[at:at+gram]) || bytes.Contains(after, text[at:at+gram])
 }
 
 // scan calls hit for the places in text where a gram of the index seems to

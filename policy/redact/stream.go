@@ -119,8 +119,16 @@ func (t *Stream) pass(to int) {
 		_, t.err = t.w.Write(t.out.Bytes())
 	}
 	gone := max(0, to-behind)
+	gone -= apart(t.buf[:gone])
 	t.buf = append(t.buf[:0], t.buf[gone:]...)
 	t.open, t.at = to-gone, t.at-gone
+}
+
+// apart returns by how many bytes of a run of backslashes that text ends in it
+// must be shorter, so that they are escapes of their own, in each layer of them:
+// what is between two of a pair would be read otherwise than the whole.
+func apart(text []byte) int {
+	return (len(text) - len(bytes.TrimRight(text, `\\`))) % (1 << depth)
 }
 
 // scrub puts the buffer up to an index into out, masked.

@@ -135,7 +135,7 @@ func hostile(size int) map[string]string {
 	texts := map[string]string{
 		"V": "V", "U": "U", "A": "A", "hex": "41", "backslashes": `\`, "percents": "%", "percent 25": "%25", "amp": "&amp;", "zeros": "&#0000000000",
 		"equals": "=3D", "soft breaks": "=\n", "quotes": `'"`, "NUL": "\x00", "UTF-16": "a\x00", "plus": "+%2B", "everything": `%25\u0025&#37;=25+''""` + "a\x00",
-		"short lines": "AAAAAAAAAAAAAAAA\n", "indents": "AAAAAAAAAAAAAAAAAAAAAAAA\n                ", "braces": `\u{`, "escapes": "\x1b[", "full width": "\uff21",
+		"short lines": "AAAAAAAAAAAAAAAA\n", "shorter lines": "AAAAAAAAAAAAAAA\n", "long and short lines": strings.Repeat("AAAAAAAAAAAAAAAA\n", 9) + "AAAAAAAAA\nAAAAAAAAA\n", "indents": "AAAAAAAAAAAAAAAAAAAAAAAA\n                ", "braces": `\u{`, "escapes": "\x1b[", "full width": "\uff21",
 		"base64": nested("base64"), "hex of hex": nested("hex"), "base32": nested("base32"), "all percent": nested("percent, every byte"), "all numbers": nested("HTML, every character"),
 		"prefix": "sk-proj-Ab3Cd4Ef5Gh", "value": "sk-proj-Ab3Cd4Ef5Gh6",
 	}

@@ -1,11 +1,15 @@
 package redact
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // A word is a run of letters of the base64 alphabet, which has those of
 // hexadecimal and base32 in it. It may be broken into lines: a line of
 // wrapColumns or more goes on in the next one, behind the space that indents
-// it.
+// it. So does the first line, which may have something else before the word, and
+// then few letters of it.
 const (
 	wrapColumns = 16
 	maxIndent   = 32
@@ -56,6 +60,10 @@ func (x *search) words(f *frame, level int) {
 	} else {
 		run := min(least, wrapColumns)
 		for at := nextRun(f.text, 0, run, in64); at < len(f.text); at = nextRun(f.text, done, run, in64) {
+			decode(at)
+		}
+		for at := nextBreak(f.text, 0, run, least); at < len(f.text); at = nextBreak(f.text, at+1, run, least) {
+			done = 0
 			decode(at)
 		}
 	}
@@ -118,8 +126,36 @@ func nextRun(text []byte, from, n int, in alphabets) int {
 	return len(text)
 }
 
-// around sets w to the word with the byte at that index, which begins at from
-// or behind it.
+// nextBreak returns the index from from on where the next word of n letters or
+// more begins its last line but one, or the length of the text, if both lines
+// have fewer than run: [nextRun] finds the others.
+func nextBreak(text []byte, from, run, n int) int {
+	for i := from; i < len(text); {
+		next := bytes.IndexByte(text[i:], '\n')
+		if next < 0 {
+			break
+		}
+		i += next + 1
+		before, after := i-1, lineAfter(text, i-1)
+		if before > 0 && text[before-1] == '\r' {
+			before--
+		}
+		start, end := before, after
+		for start > from && before-start < run && symbols[text[start-1]].alphabets&in64 != 0 {
+			start--
+		}
+		for end < len(text) && end-after < run && symbols[text[end]].alphabets&in64 != 0 {
+			end++
+		}
+		if first, last := before-start, end-after; first > 0 && last > 0 && first < run && last < run && first+last >= n {
+			return before - 1
+		}
+	}
+	return len(text)
+}
+
+// around sets w to the word with the byte at that index, as far as it stands at
+// from or behind it.
 func (w *word) around(text []byte, from, at int) {
 	inside := func(i int) bool { return i >= from && i < len(text) && symbols[text[i]].alphabets&in64 != 0 }
 	start, end := at, at+1
@@ -129,16 +165,22 @@ func (w *word) around(text []byte, from, at int) {
 	for inside(end) {
 		end++
 	}
-	w.lines = w.lines[:0]
-	if before := lineBefore(text, from, start); inside(before - 1) {
-		first := before - 1
-		for inside(first - 1) {
+	w.lines = append(w.lines[:0], bounds{start, end})
+	for first := start; ; {
+		before := lineBefore(text, from, first)
+		if !inside(before - 1) {
+			break
+		}
+		for first = before - 1; inside(first - 1); {
 			first--
 		}
 		w.lines = append(w.lines, bounds{first, before})
+		if before-first < wrapColumns {
+			break
+		}
 	}
-	w.lines = append(w.lines, bounds{start, end})
-	for end-start >= wrapColumns {
+	slices.Reverse(w.lines)
+	for len(w.lines) == 1 || end-start >= wrapColumns {
 		if start = lineAfter(text, end); !inside(start) {
 			break
 		}
