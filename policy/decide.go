@@ -62,6 +62,7 @@ func (p *Policy) Decide(r Request) Decision {
 	}
 	if !s.everywhere {
 		d.To = v.to(&q)
+		d.Answer = answer(d.To, q.target)
 	}
 	return d
 }
@@ -206,7 +207,7 @@ func (v *view) to(q *question) []Narrow {
 	slices.SortFunc(to, compareNarrow)
 	to = slices.Clip(slices.CompactFunc(to, equalNarrow))
 	for i := range to {
-		to[i].Methods, to[i].Paths = slices.Clone(to[i].Methods), slices.Clone(to[i].Paths)
+		to[i] = to[i].clone()
 	}
 	return to
 }

@@ -28,6 +28,7 @@
 //	    permanent: true                  # of delete: past the trash, for good
 //	    to:
 //	      - {host: api.openai.com, methods: [POST], paths: ["/v1/*"]}
+//	      - {host: api.openai.com, paths: ["/v1/files/*"], answer: status}   # or fields:/id,/items/*/name
 //	    shape: "sk-proj-{handle}"
 //	    reason: one line                 # of a deny rule: shown to the model
 //	approvals:
@@ -60,7 +61,10 @@
 // rate a number per s, m, h or d. rules: [] allows nothing and must be written.
 //
 // "to" narrows the right use and none else: a rule with it lists as any other,
-// and cannot give reveal, since plaintext has no destination. Limits are upper
+// and cannot give reveal, since plaintext has no destination. "answer" shows of
+// what comes back no more than it says, and no more than the secret's own
+// destination shows; where several entries cover a request, what one of them
+// shows is shown. Limits are upper
 // bounds; where several rules hold, the most generous of each counts, and no
 // limit is the most generous. Without "permanent" the right delete reaches the
 // trash only.

@@ -3,6 +3,8 @@ package policy
 import (
 	"slices"
 	"strings"
+
+	"github.com/coatcheck-dev/coatcheck/vault"
 )
 
 // Explanation is a [Decision] in words. "policy explain" and the tool
@@ -172,6 +174,9 @@ func destinations(to []Narrow) string {
 		}
 		if len(n.Paths) > 0 {
 			s += strings.Join(texts(n.Paths), "|")
+		}
+		if n.Answer.Show != vault.ShowFull {
+			s += " (of the answer: " + n.Answer.String() + ")"
 		}
 		parts = append(parts, s)
 	}

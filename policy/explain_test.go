@@ -197,3 +197,12 @@ func TestNoPolicy(t *testing.T) {
 		})
 	}
 }
+
+// What a rule shows of answers is part of what it allows.
+func TestExplainAnswer(t *testing.T) {
+	p := mustParse(t, "version: 1\nrules:\n  - {name: a, agents: [ci], paths: [\"*\"], allow: [use], to: [{host: a.example, answer: \"fields:/id\"}, {host: b.example, answer: full}]}\n")
+	e := p.Explain(policy.Request{Subject: policy.Subject{Agent: "ci", Door: policy.DoorMCP}, Right: policy.Use, Path: "x"})
+	if want := `to a.example (of the answer: fields:/id), b.example.`; !strings.HasSuffix(e.Sentence, want) {
+		t.Fatal(e.Sentence)
+	}
+}

@@ -25,7 +25,7 @@ import (
 //     limits: {ttl: 15m, uses: 100, rate: 60/m}
 //     permanent: true
 //     to:
-//   - {host: "api.openai.com", methods: [POST], paths: ["/v1/*"]}
+//   - {host: "api.openai.com", methods: [POST], paths: ["/v1/*"], answer: "status"}
 //     shape: "sk-proj-{handle}"
 //     reason: "…"
 func (p *Policy) Format() []byte {
@@ -123,6 +123,9 @@ func (n Narrow) format() string {
 	}
 	if len(n.Paths) > 0 {
 		s += ", paths: " + flow(n.Paths, quoted)
+	}
+	if n.Answer.Show != vault.ShowFull {
+		s += ", answer: " + strconv.Quote(n.Answer.String())
 	}
 	return s + "}"
 }

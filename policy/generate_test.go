@@ -77,6 +77,9 @@ func drawRule(t *rapid.T, name string) string {
 			if rapid.Bool().Draw(t, "with url paths") {
 				entry += ", paths: " + list(subset(t, "url paths", []string{"/v1*", "/v1/*", "/*", "/v2/x", "/*x", "/v1/c@t"}, 2))
 			}
+			if answer := rapid.SampledFrom([]string{"", "full", "status", "fields:/a", "fields:/b,/a", "fields:/c/*/d"}).Draw(t, "answer"); answer != "" && !deny {
+				entry += `, answer: "` + answer + `"`
+			}
 			line("  - {%s}", entry)
 		}
 	}

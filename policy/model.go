@@ -92,11 +92,12 @@ type Limits struct {
 }
 
 // Narrow is one entry of a rule's "to": the requests to Host with one of the
-// Methods and one of the Paths.
+// Methods and one of the Paths, and how much of their answers is shown.
 type Narrow struct {
 	Host    string       // as vault.ParseHostPattern returns it
 	Methods []string     // upper case, sorted; none: every method
 	Paths   []vault.Glob // over the canonical URL path, sorted; none: every path
+	Answer  vault.Answer // of an allow rule; at most this, and at most what the secret's destination shows
 }
 
 // Decision is the answer to a [Request].
@@ -123,6 +124,10 @@ type Decision struct {
 	// To is nil when one of the holding rules does not narrow; otherwise every
 	// entry of the holding rules' "to", sorted, without repetition.
 	To []Narrow
+	// Answer is how much of the answer to a [Request] with a target may be shown:
+	// what one of the holding rules' entries for it shows. It is in full when To
+	// is nil and when there is no target.
+	Answer vault.Answer
 }
 
 // Approval is how one tier's approvals are given. The zero Approval means

@@ -164,8 +164,36 @@ func oracle(rules []policy.Rule, q policy.Request) policy.Decision {
 	}
 	if !narrow {
 		d.To = nil
+		return d
 	}
+	d.Answer = shownBy(d.To, q.Target)
 	return d
+}
+
+// shownBy is what at least one of the entries for a target shows.
+func shownBy(to []policy.Narrow, target *vault.Target) (out vault.Answer) {
+	if target == nil {
+		return out
+	}
+	out.Show = vault.ShowStatus
+	for _, n := range to {
+		if !hits(policy.Rule{Agents: []string{"*"}, Doors: []policy.Door{"mcp"}, Paths: []vault.Glob{"*"}, Rights: []policy.Right{"use"}, To: []policy.Narrow{n}}, policy.Request{
+			Subject: policy.Subject{Agent: "a", Door: "mcp"}, Right: "use", Path: "a", Target: target,
+		}) {
+			continue
+		}
+		switch n.Answer.Show {
+		case vault.ShowFull:
+			return vault.Answer{}
+		case vault.ShowFields:
+			out.Show = vault.ShowFields
+			out.Fields = append(out.Fields, n.Answer.Fields...)
+		case vault.ShowStatus:
+		}
+	}
+	slices.Sort(out.Fields)
+	out.Fields = slices.Compact(out.Fields)
+	return out
 }
 
 // sameDecision compares decisions; the order in To is compared elsewhere.

@@ -25,7 +25,7 @@ var grammar = map[string][]string{
 	aPolicy:                 {"version", "rules", "approvals", "tests"},
 	aRule:                   {"name", "agents", "doors", "paths", "allow", "deny", "when", "limits", "permanent", "to", "shape", "reason"},
 	limits:                  {"ttl", "uses", "rate"},
-	toOfRule:                {"host", "methods", "paths"},
+	toOfRule:                {"host", "methods", "paths", "answer"},
 	approvals:               {string(vault.Sensitive), string(vault.Critical)},
 	string(vault.Sensitive): {"quorum", "delay", "expires"},
 	string(vault.Critical):  {"quorum", "delay", "expires"},

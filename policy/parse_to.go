@@ -35,6 +35,8 @@ func (r *reader) narrow(n ast.Node, deny bool) Narrow {
 			out.Methods = list(r, f, "POST", r.method)
 		case "paths":
 			out.Paths = list(r, f, `"/v1/*"`, r.urlPath)
+		case "answer":
+			out.Answer = r.answer(f, deny)
 		}
 	}
 	if out.Host == "" {
@@ -66,6 +68,21 @@ func (r *reader) host(f field, deny bool) string {
 		r.fail(start(f.value), hint, "%s", msg)
 	}
 	return host
+}
+
+func (r *reader) answer(f field, deny bool) vault.Answer {
+	s := r.text(f.value, f.name)
+	if r.err != nil {
+		return vault.Answer{}
+	}
+	if deny {
+		r.fail(f.at, "remove it", "a deny rule has no answer")
+	}
+	a, err := vault.ParseAnswer(s)
+	if err != nil {
+		r.fail(start(f.value), "write full, status, or fields: and JSON pointers such as fields:/id,/items/*/name", "answer is none of the ways to show one")
+	}
+	return a
 }
 
 // method and urlPath use the rules of a secret's own destinations.

@@ -76,6 +76,9 @@ func TestLessIsNeverMore(t *testing.T) {
 			if b.Allowed && (exceeds(b.Limits.TTL, a.Limits.TTL) || exceeds(b.Limits.Uses, a.Limits.Uses)) {
 				t.Fatalf("%+v got wider limits\n%+v\n%+v", q, a, b)
 			}
+			if b.Allowed && showsMore(b.Answer, a.Answer) {
+				t.Fatalf("%+v is shown more by less: %v, then %v\n%s\n%s", q, a.Answer, b.Answer, before.Format(), after.Format())
+			}
 			if b.Permanent && !a.Permanent {
 				t.Fatalf("%+v deletes for good by less\n%s\n%s", q, before.Format(), after.Format())
 			}
@@ -98,6 +101,17 @@ func TestLessIsNeverMore(t *testing.T) {
 			}
 		}
 	})
+}
+
+// showsMore reports whether a shows something that b does not.
+func showsMore(a, b vault.Answer) bool {
+	switch {
+	case b.Show == vault.ShowFull || a.Show == vault.ShowStatus:
+		return false
+	case a.Show == vault.ShowFull || b.Show == vault.ShowStatus:
+		return true
+	}
+	return some(a.Fields, func(p vault.Pointer) bool { return !slices.Contains(b.Fields, p) })
 }
 
 // Adding permanent to a rule grants nothing but that deleting may be for good.

@@ -58,9 +58,10 @@ func (r *Rule) covers(p vault.Path) bool {
 	return p != "" && slices.ContainsFunc(r.Paths, func(g vault.Glob) bool { return g.Match(string(p)) })
 }
 
-// compareNarrow orders the entries of "to" by host, methods and paths.
+// compareNarrow orders the entries of "to" by host, methods, paths and answer.
 func compareNarrow(a, b Narrow) int {
-	return cmp.Or(cmp.Compare(a.Host, b.Host), slices.Compare(a.Methods, b.Methods), slices.Compare(a.Paths, b.Paths))
+	return cmp.Or(cmp.Compare(a.Host, b.Host), slices.Compare(a.Methods, b.Methods), slices.Compare(a.Paths, b.Paths),
+		cmp.Compare(a.Answer.String(), b.Answer.String()))
 }
 
 func equalNarrow(a, b Narrow) bool { return compareNarrow(a, b) == 0 }
@@ -75,9 +76,14 @@ func (r *Rule) clone() Rule {
 	c.Agents, c.Doors, c.Paths = slices.Clone(r.Agents), slices.Clone(r.Doors), slices.Clone(r.Paths)
 	c.Rights, c.To = slices.Clone(r.Rights), slices.Clone(r.To)
 	for i := range c.To {
-		c.To[i].Methods, c.To[i].Paths = slices.Clone(c.To[i].Methods), slices.Clone(c.To[i].Paths)
+		c.To[i] = c.To[i].clone()
 	}
 	return c
+}
+
+func (n Narrow) clone() Narrow {
+	n.Methods, n.Paths, n.Answer.Fields = slices.Clone(n.Methods), slices.Clone(n.Paths), slices.Clone(n.Answer.Fields)
+	return n
 }
 
 // moreGenerous returns field by field the wider of two limits; no limit is

@@ -55,7 +55,7 @@ func (b *Broker) HTTP(ctx context.Context, who identity.Principal, call redeem.C
 		now, target := b.now(), prepared.Target()
 		plain := b.plain.seen(who, target.Origin(), o, now)
 		b.sent.note(who, target.Origin(), o, now)
-		var answers []vault.Answer
+		answers := o.Answers
 		for _, p := range places {
 			answers = append(answers, p.Answers...)
 		}

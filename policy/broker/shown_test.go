@@ -85,6 +85,27 @@ func TestShown(t *testing.T) {
 	}
 }
 
+// Rules show less than the secret's destination, and never more.
+func TestShownLessByTheRules(t *testing.T) {
+	base := answers(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"a":1,"b":2,"c":3}`)) })
+	for _, c := range []struct{ secret, rules, shown string }{
+		{"full", "full", `{"a":1,"b":2,"c":3}`},
+		{"full", "fields:/a", `{"a":1}`},
+		{"full", "status", ""},
+		{"fields:/a,/b", "fields:/b,/c", `{"b":2}`},
+		{"fields:/a", "full", `{"a":1}`},
+		{"status", "full", ""},
+	} {
+		f := newDesk(t, strings.Replace(allowAll, "[list, use, reveal, rotate]", `[list, use]
+    to: [{host: 127.0.0.1, answer: "`+c.rules+`"}]`, 1))
+		f.showing(t, "Key", base, c.secret)
+		got, err := f.HTTP(t.Context(), local, redeem.Call{URL: base, Headers: []redeem.Field{{Name: "X-Key", Value: f.issue(t, local, broker.IssueRequest{Path: "a/Key"})}}})
+		if err != nil || string(got.Body) != c.shown || (got.Shown == vault.ShowStatus) != (c.shown == "") {
+			t.Errorf("%s and %s: %+v %v", c.secret, c.rules, got, err)
+		}
+	}
+}
+
 // A human who shows less of a secret's answers ends what older handles see.
 func TestShownLessByAHuman(t *testing.T) {
 	base := answers(t, func(http.ResponseWriter, *http.Request) {})

@@ -27,8 +27,10 @@ type Opened struct {
 	// Plain reports that a value is too short or too plain to be masked safely,
 	// so that no text that came back may be shown.
 	Plain bool
-	until time.Time // the end of the last handle's scope
-	paths []vault.Path
+	// Answers are how much of what comes back the rules show; all of them hold.
+	Answers []vault.Answer
+	until   time.Time // the end of the last handle's scope
+	paths   []vault.Path
 }
 
 // Fit is asked for each handle whether the place it stands in suits one of the
@@ -106,6 +108,7 @@ type intent struct {
 	entry audit.Entry // names path and version
 	seq   int64
 	until time.Time // when the handle expires
+	shown vault.Answer
 }
 
 func (in intent) outcome(b *Broker, err error) audit.Entry {
@@ -167,7 +170,7 @@ func (b *Broker) spend(tx *sqldb.Tx, j judge, text string, target vault.Target, 
 	if err := b.spendRate(tx, j.who, decision.Decision, e.Time); err != nil {
 		return in, err
 	}
-	in = intent{text: text, entry: *e, until: h.ExpiresAt}
+	in = intent{text: text, entry: *e, until: h.ExpiresAt, shown: decision.Answer}
 	if in.entry.Version == vault.Latest {
 		in.entry.Version = meta.Version
 	}
@@ -236,6 +239,7 @@ func (b *Broker) open(ctx context.Context, who identity.Principal, intents []int
 			opened.until = until
 		}
 		opened.Values[in.text] = s.Value
+		opened.Answers = append(opened.Answers, in.shown)
 		opened.paths = append(opened.paths, in.entry.Path)
 		opened.Plain = opened.Plain || !redact.Maskable(s.Value)
 	}
