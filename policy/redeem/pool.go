@@ -6,7 +6,9 @@ import (
 	"crypto/x509"
 	"net"
 	"net/http"
+	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -158,8 +160,12 @@ func (l *line) connect(ctx context.Context) (conn net.Conn, h2 bool, err error) 
 	if err != nil || l.key.scheme == "http" {
 		return plain, false, err
 	}
+	protocols := []string{"h2", "http/1.1"}
+	if strings.Contains(os.Getenv("GODEBUG"), "http2debug=") { // net/http would write each header, values and all, to the log
+		protocols = protocols[1:]
+	}
 	secure := tls.Client(plain, &tls.Config{
-		ServerName: l.key.host, RootCAs: l.roots, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+		ServerName: l.key.host, RootCAs: l.roots, MinVersion: tls.VersionTLS12, NextProtos: protocols,
 	})
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = plain.Close()

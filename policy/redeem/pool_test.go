@@ -304,16 +304,19 @@ func TestKeptConnectionsAreBounded(t *testing.T) {
 	}
 }
 
-// net/http writes what follows an answer on a kept connection to the log. It
-// does so in a process of its own here, so that all of its output can be seen.
+// net/http writes what follows an answer on a kept connection to the log, and
+// all headers of HTTP/2 where GODEBUG asks for them. It does so in a process of
+// its own here, so that all of its output can be seen.
 func TestNothingIsLogged(t *testing.T) {
 	const inside = "REDEEM_TEST_LOG"
 	if os.Getenv(inside) == "" {
-		command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNothingIsLogged$", "-test.v")
-		command.Env = append(os.Environ(), inside+"=1")
-		out, err := command.CombinedOutput()
-		if err != nil || strings.Contains(string(out), "canary") || strings.Contains(string(out), "Unsolicited") {
-			t.Fatalf("%v: %s", err, out)
+		for _, debug := range []string{"", "http2debug=1", "x509sha1=0,http2debug=2"} {
+			command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNothingIsLogged$", "-test.v")
+			command.Env = append(os.Environ(), inside+"=1", "GODEBUG="+debug)
+			out, err := command.CombinedOutput()
+			if err != nil || strings.Contains(string(out), "canary") || strings.Contains(string(out), "Unsolicited") {
+				t.Fatalf("%q: %v: %s", debug, err, out)
+			}
 		}
 		return
 	}
@@ -324,5 +327,9 @@ func TestNothingIsLogged(t *testing.T) {
 		if r, err := ask(t, client, "GET", server.URL); err != nil || string(r.Body) != "a" {
 			t.Fatal(err)
 		}
+	}
+	api := newAPI(t, true, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	if _, err := api.ask(t, "GET", "/"); err != nil {
+		t.Fatal(err)
 	}
 }
