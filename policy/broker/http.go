@@ -109,8 +109,13 @@ func (b *Broker) scrubbed(who identity.Principal, r *redeem.Response, plain bool
 	a.Masked = s.masked
 	if r.Charset != "" {
 		// A body that lies about its charset is unreadable in it, and whoever
-		// undoes that reads a value.
-		if s.text(redeem.Respelled(a.Body, r.Charset), false); s.masked > a.Masked {
+		// undoes that reads a value. Where it cannot be undone, a byte in front of
+		// a value may have swallowed its first, and the rest was not found.
+		s.text(redeem.Respelled(a.Body, r.Charset), false)
+		if !redeem.Faithful(r.Body, r.Charset) {
+			s.text(r.Body, r.Truncated)
+		}
+		if s.masked > a.Masked {
 			return statusOnly(r, "The answer is not in the charset it says, so only the status is shown."), s.names
 		}
 	}

@@ -128,23 +128,33 @@ func TestCharsetIsNoWayOut(t *testing.T) {
 		}
 		return out
 	}
-	for name, body := range map[string]func(string) []byte{
-		"true": wide,
-		"lied": func(s string) []byte { return []byte(s) },
-		"both": func(s string) []byte { return append(wide(s+" "), s...) },
+	plain := func(s string) []byte { return []byte(s) }
+	for name, c := range map[string]struct {
+		charset string
+		body    func(string) []byte
+		want    string // "": the status alone
+	}{
+		"true":                  {"utf-16le", wide, "[secret a/b]"},
+		"with a mark":           {"utf-8", func(s string) []byte { return append([]byte("\xff\xfe"), wide(s)...) }, "[secret a/b]"},
+		"lied":                  {"utf-16le", plain, ""},
+		"both":                  {"utf-16le", func(s string) []byte { return append(wide(s+" "), s...) }, ""},
+		"Japanese":              {"shift_jis", func(s string) []byte { return []byte("\x8c\xae " + s) }, "\u9375 [secret a/b]"},
+		"a first byte mistaken": {"shift_jis", func(s string) []byte { return []byte("\x8c" + s) }, ""},
+		"a first byte lost":     {"shift_jis", func(s string) []byte { return []byte("\x85" + s) }, ""},
+		"something lost":        {"shift_jis", func(s string) []byte { return []byte("\x85t" + s[:3]) }, "\ufffdval"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			base := answers(t, func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Content-Type", "text/plain; charset=utf-16le")
-				_, _ = w.Write(body(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")))
+				w.Header().Set("Content-Type", "text/plain; charset="+c.charset)
+				_, _ = w.Write(c.body(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")))
 			})
 			f := newDesk(t, allowAll)
 			value := f.put(t, "a/b", vault.Change{}, base)
 			got := f.use(t, "a/b", base)
-			if name == "true" && (string(got.Body) != "[secret a/b]" || got.Masked != 1) || name != "true" && (len(got.Body) > 0 || got.Shown != vault.ShowStatus) {
-				t.Fatalf("%+v", got)
+			if string(got.Body) != c.want || (got.Shown == vault.ShowStatus) != (c.want == "") || got.Masked != strings.Count(c.want, "[secret") {
+				t.Fatalf("%+v: %q", got, got.Body)
 			}
-			if bytes.Contains(got.Body, []byte(value)) || bytes.Contains(wide(string(got.Body)), []byte(value)) {
+			if bytes.Contains(got.Body, []byte(value[1:])) || bytes.Contains(wide(string(got.Body)), []byte(value)) {
 				t.Fatalf("%q", got.Body)
 			}
 		})

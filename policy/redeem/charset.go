@@ -79,5 +79,13 @@ func Respelled(text []byte, charset string) []byte {
 	return out
 }
 
+// Faithful reports whether [Respelled] gives back a body, but for its byte order
+// mark, after [UTF8]: nothing in it was no character.
+func Faithful(body []byte, charset string) bool {
+	again := Respelled(UTF8(body, charset), charset)
+	before, exact := bytes.CutSuffix(body, again)
+	return exact && (len(before) == 0 || string(before) == "\xff\xfe" || string(before) == "\xfe\xff")
+}
+
 // mark is a byte order mark in UTF-8.
 const mark = "\ufeff"
