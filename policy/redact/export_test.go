@@ -51,3 +51,11 @@ func Within(work int, values []string, text []byte) (left int) {
 	x.level(&frame{text: text}, 0)
 	return 0
 }
+
+// Searching acts as a search that goes on for the principal until done is
+// called.
+func (s *Scrubber) Searching(principal string) (done func()) {
+	c := s.scope(principal)
+	c.mu.RLock()
+	return c.mu.RUnlock
+}

@@ -27,7 +27,8 @@ type Scrubber struct {
 // scope is what one principal may not see.
 type scope struct {
 	set
-	next time.Time // the earliest end of an item; zero: none
+	next    time.Time // the earliest end of an item; zero: none
+	keeping int       // calls of Keep under way; guarded by the Scrubber's lock
 }
 
 type item struct {
@@ -54,25 +55,35 @@ func (s *Scrubber) Keep(principal string, name vault.Path, v secret.Value, until
 	if !until.After(now) {
 		return true
 	}
+	// The lock of all principals is not held while one of them is waited for.
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	c := s.scopes[principal]
 	if c == nil {
 		c = newScope()
 		s.scopes[principal] = c
 	}
+	c.keeping++
+	s.mu.Unlock()
 	c.keep(&item{name, v, until})
+	s.mu.Lock()
+	c.keeping--
+	s.mu.Unlock()
 	return true
 }
 
-// forget drops every value whose time has come, of every principal.
+// forget drops every value whose time has come, of every principal but those
+// whose scopes are in use: theirs are dropped another time.
 func (s *Scrubber) forget(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, c := range s.scopes {
-		if c.expire(now) {
+		if !c.mu.TryLock() {
+			continue
+		}
+		if c.expire(now) && c.keeping == 0 {
 			delete(s.scopes, name)
 		}
+		c.mu.Unlock()
 	}
 }
 
@@ -111,7 +122,18 @@ func (s *Scrubber) scope(principal string) *scope {
 	s.mu.Lock()
 	c := s.scopes[principal]
 	s.mu.Unlock()
-	if c == nil || c.expire(now) {
+	if c == nil {
+		return nil
+	}
+	c.mu.RLock()
+	due, empty := c.due(now), c.empty()
+	c.mu.RUnlock()
+	if due {
+		c.mu.Lock()
+		empty = c.expire(now)
+		c.mu.Unlock()
+	}
+	if empty {
 		return nil
 	}
 	return c
@@ -139,11 +161,12 @@ func (c *scope) keep(it *item) {
 	c.schedule()
 }
 
+// due reports whether something is over.
+func (c *scope) due(now time.Time) bool { return !c.next.IsZero() && !now.Before(c.next) }
+
 // expire drops what is over and reports whether nothing is left.
 func (c *scope) expire(now time.Time) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.next.IsZero() && !now.Before(c.next) {
+	if c.due(now) {
 		c.remove(func(it *item) bool { return !now.Before(it.until) })
 		c.schedule()
 	}

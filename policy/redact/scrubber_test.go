@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -281,6 +282,36 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	running.Wait()
+}
+
+// TestOthersDoNotWait: while the text of one principal is searched, and a value
+// waits to be kept for it, the others go on, and so does it.
+func TestOthersDoNotWait(t *testing.T) {
+	c := &clock{time.Unix(1, 0)}
+	s := redact.New(c.now)
+	const v = "sk-proj-Ab3Cd4Ef5Gh6"
+	keep := func(principal, v string) { s.Keep(principal, name, value(v), c.t.Add(time.Hour)) }
+	keep("agent:slow", v)
+	done := s.Searching("agent:slow")
+	went := make(chan struct{})
+	go func() {
+		s.Scrub("agent:slow", []byte(v))
+		keep(who, v)
+		s.Scrub(who, []byte(v))
+		go keep("agent:slow", "another-Secret-77")
+		for range 100 {
+			keep(who, v)
+			s.Scrub(who, []byte(v))
+			runtime.Gosched()
+		}
+		close(went)
+	}()
+	select {
+	case <-went:
+	case <-time.After(10 * time.Second):
+		t.Error("waits")
+	}
+	done()
 }
 
 func TestMaskable(t *testing.T) {
