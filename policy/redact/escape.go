@@ -82,7 +82,7 @@ func (x *search) undo(f *frame, kinds escapes) (*frame, escapes) {
 			g.view = true
 		}
 		g.literal(f.text, copied, at)
-		g.pieces = append(g.pieces, piece{at: len(g.text), from: at, ratio: whole, n: size})
+		g.add(at, whole, size, false)
 		g.text = append(g.text, out...)
 		copied, used = at+size, used|b.family
 		for i := range n {
@@ -102,7 +102,7 @@ func (x *search) undo(f *frame, kinds escapes) (*frame, escapes) {
 // literal copies a part of the parent.
 func (f *frame) literal(text []byte, from, to int) {
 	if from < to {
-		f.pieces = append(f.pieces, piece{at: len(f.text), from: from, ratio: same, n: -1})
+		f.add(from, same, -1, false)
 		f.text = append(f.text, text[from:to]...)
 	}
 }

@@ -11,24 +11,31 @@ type frame struct {
 	view   bool    // the parent's text, but for some escapes
 	pieces []piece // which part of the text comes from where, by at
 	lines  []line
+	joined []byte // the last word, when it has several lines
 }
 
 // piece says where the text from at to the next piece comes from.
 type piece struct {
-	at   int
-	from int // in the parent's text, or in the word
+	at   int32
+	from int32 // in the parent's text, or in the word
+	// n is, with a whole, the length in the parent; with a word the number of its
+	// first line, or -1 for a word that stands in one piece in the parent.
+	n int32
 	ratio
 	// first begins a part of the text that has nothing to do with the part
 	// before it: a form does not go from one to the other.
 	first bool
-	// n is, with a whole, the length in the parent; with a word the number of its
-	// first line, or -1 for a word that stands in one piece in the parent.
-	n int
+}
+
+// add begins a piece here. What is searched at once is some MiB at most, and
+// there may be a piece for each two bytes of it.
+func (f *frame) add(from int, r ratio, n int, first bool) {
+	f.pieces = append(f.pieces, piece{int32(len(f.text)), int32(from), int32(n), r, first}) //nolint:gosec // see above
 }
 
 // ratio is how many bytes of the parent make how many bytes of the text:
 // parent/own. 0/0 stands for a whole, an escape that is not to be split.
-type ratio struct{ parent, own int }
+type ratio struct{ parent, own uint8 }
 
 var (
 	same     = ratio{1, 1}
@@ -55,7 +62,7 @@ func (f *frame) source(start, end int) (int, int, bool) {
 			}
 		}
 		from, to := &f.pieces[i], &f.pieces[j]
-		start, end = f.begin(from, start-from.at), f.finish(to, end-to.at)
+		start, end = f.begin(from, start-int(from.at)), f.finish(to, end-int(to.at))
 		if to.ratio == from64 || to.ratio == from32 {
 			end = padded(f.parent.text, end, to.ratio)
 		}
@@ -64,22 +71,22 @@ func (f *frame) source(start, end int) (int, int, bool) {
 }
 
 func (f *frame) piece(at int) int {
-	return sort.Search(len(f.pieces), func(i int) bool { return f.pieces[i].at > at }) - 1
+	return sort.Search(len(f.pieces), func(i int) bool { return int(f.pieces[i].at) > at }) - 1
 }
 
 func (f *frame) begin(p *piece, i int) int {
 	if p.ratio == whole {
-		return p.from
+		return int(p.from)
 	}
-	return f.place(p, p.from+i*p.parent/p.own)
+	return f.place(p, int(p.from)+i*int(p.parent)/int(p.own))
 }
 
 // finish returns the end in the parent of the first i bytes of the piece.
 func (f *frame) finish(p *piece, i int) int {
 	if p.ratio == whole {
-		return p.from + p.n
+		return int(p.from + p.n)
 	}
-	return f.place(p, p.from+(i*p.parent+p.own-1)/p.own-1) + 1
+	return f.place(p, int(p.from)+(i*int(p.parent)+int(p.own)-1)/int(p.own)-1) + 1
 }
 
 // place turns an index in a word of several lines into one in the parent.
@@ -87,7 +94,7 @@ func (f *frame) place(p *piece, i int) int {
 	if p.n < 0 {
 		return i
 	}
-	k := p.n
+	k := int(p.n)
 	for k+1 < len(f.lines) && f.lines[k+1].at != 0 && f.lines[k+1].at <= i {
 		k++
 	}

@@ -11,14 +11,12 @@ import (
 // search looks for a set in one text after the other. It is not safe for
 // concurrent use.
 type search struct {
-	set   *set
-	spans []span
-	left  int // work that may still be done for this text
-	free  []*frame
-	word  word
-	// joined is the word when it has several lines; folded is for matchFolded.
-	joined []byte
-	folded folded
+	set    *set
+	spans  []span
+	left   int // work that may still be done for this text
+	free   []*frame
+	word   word
+	folded folded // for matchFolded
 	// spelled is the pattern that was last spelled, and spelling its text.
 	spelled  *pattern
 	spelling []byte
@@ -203,7 +201,7 @@ func (x *search) frame(f *frame) *frame {
 		g, x.free = x.free[n-1], x.free[:n-1]
 	}
 	x.frames++
-	*g = frame{parent: f, number: x.frames, text: g.text[:0], pieces: g.pieces[:0], lines: g.lines[:0]}
+	*g = frame{parent: f, number: x.frames, text: g.text[:0], pieces: g.pieces[:0], lines: g.lines[:0], joined: g.joined[:0]}
 	return g
 }
 

@@ -2,6 +2,7 @@ package redact
 
 import (
 	"bytes"
+	"encoding/binary"
 	"iter"
 	"slices"
 	"sync"
@@ -31,6 +32,7 @@ type pattern struct {
 	kind   kind
 	anchor int    // where in the text its grams begin
 	size   int    // of the text
+	tail   uint64 // the last eight bytes of the text
 	text   []byte // nil: spelled anew from the value when it is needed
 }
 
@@ -53,12 +55,15 @@ func (s *set) add(it *item) {
 			s.spaces = s.spaces || bytes.IndexByte(p.text, ' ') >= 0
 			s.quotes = s.quotes || bytes.ContainsAny(p.text, `'"`)
 		} else {
-			p.anchor = s.folded.add(number, p.text)
+			p.anchor, p.tail = s.folded.add(number, p.text), tail(p.text)
 			p.text = nil
 		}
 		s.patterns = append(s.patterns, p)
 	}
 }
+
+// tail is the last eight bytes of a text.
+func tail(text []byte) uint64 { return binary.LittleEndian.Uint64(text[len(text)-8:]) }
 
 // renew builds the set anew with room for as many items, without what is gone.
 func (s *set) renew(room int) {

@@ -45,7 +45,8 @@ const (
 
 // Stream returns a Stream for the principal that writes to w. Memory: about
 // twice 64 KiB or, if that is more, 64 times the longest value in the scope,
-// and some times more while the text has encodings in it.
+// and up to a hundred times the text that is searched at once while it has
+// encodings in it.
 func (s *Scrubber) Stream(principal string, w io.Writer) (t *Stream) {
 	t = &Stream{w: w, pool: &s.searches}
 	defer t.guard()

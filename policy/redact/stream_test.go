@@ -183,3 +183,23 @@ func TestStreamMemory(t *testing.T) {
 		t.Errorf("%d bytes after 4 writes, %d after 100", few, many)
 	}
 }
+
+// TestScratchMemory: what is made of a text while it is searched takes a bounded
+// number of times its length, whatever it holds and however long a value is.
+func TestScratchMemory(t *testing.T) {
+	const size, most = 1 << 20, 128
+	for name, text := range hostile(size) {
+		s := keeping(t, "sk-proj-Ab3Cd4Ef5Gh6", string(random(5, 60000)))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if _, _, err := s.Safely(who, []byte(text), false); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		runtime.ReadMemStats(&after)
+		if times := (after.TotalAlloc - before.TotalAlloc) / size; times > most {
+			t.Errorf("%s: %d bytes a byte", name, times)
+		} else {
+			t.Logf("%4d bytes a byte  %s", times, name)
+		}
+	}
+}

@@ -68,11 +68,11 @@ func (f *frame) append16(text []byte, from int, bigEndian bool) {
 				r, n = pair, 4
 			}
 		}
-		p := piece{at: len(f.text), from: from + i, ratio: whole, n: n}
 		if plain = r < utf8.RuneSelf; plain {
-			p.ratio, p.n = double, -1
+			f.add(from+i, double, -1, false)
+		} else {
+			f.add(from+i, whole, n, false)
 		}
-		f.pieces = append(f.pieces, p)
 		f.text = utf8.AppendRune(f.text, r)
 		i += n
 	}

@@ -39,10 +39,7 @@ func (x *search) words(f *frame, level int) {
 		if x.word.size < least {
 			return
 		}
-		x.decode(f, g)
-		if len(g.text) >= batch {
-			x.next(g, level)
-		}
+		x.decode(f, g, level)
 	}
 	if f.view {
 		for i, p := range f.pieces {
@@ -51,9 +48,9 @@ func (x *search) words(f *frame, level int) {
 			}
 			end := len(f.text)
 			if i+1 < len(f.pieces) {
-				end = f.pieces[i+1].at
+				end = int(f.pieces[i+1].at)
 			}
-			if at := touched(f.text, p.at, end); at >= done {
+			if at := touched(f.text, int(p.at), end); at >= done {
 				decode(at)
 			}
 		}
@@ -99,14 +96,22 @@ func touched(text []byte, start, end int) int {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
 
-// next searches what was decoded, and empties it.
+// next searches what was decoded, and begins anew behind it, in the same word
+// or another one.
 func (x *search) next(g *frame, level int) {
 	if len(g.text) > 0 {
 		x.pay(len(g.text))
 		x.level(g, level+1)
 	}
 	x.frames++
-	*g = frame{parent: g.parent, number: x.frames, text: g.text[:0], pieces: g.pieces[:0], lines: g.lines[:0]}
+	g.number, g.text, g.pieces = x.frames, g.text[:0], g.pieces[:0]
+}
+
+// enough searches what was decoded if it is much.
+func (x *search) enough(g *frame, level int) {
+	if len(g.text) >= batch {
+		x.next(g, level)
+	}
 }
 
 // nextRun returns the index from from on where the next run begins of n or more
@@ -230,22 +235,24 @@ func lineBefore(text []byte, from, start int) int {
 }
 
 // decode appends to g what the word in f decodes to, by each alphabet and from
-// each of its bytes that makes a difference.
-func (x *search) decode(f, g *frame) {
+// each of its bytes that makes a difference. Whenever that is much, it is
+// searched, and [search.word] is another one then.
+func (x *search) decode(f, g *frame, level int) {
 	w := &x.word
 	sym, base, lines := f.text[w.lines[0].start:w.lines[0].end], w.lines[0].start, -1
 	if len(w.lines) > 1 {
-		lines, base, x.joined = len(g.lines), 0, x.joined[:0]
+		lines, base, g.joined = len(g.lines), 0, g.joined[:0]
 		for _, l := range w.lines {
-			g.lines = append(g.lines, line{len(x.joined), l.start})
-			x.joined = append(x.joined, f.text[l.start:l.end]...)
+			g.lines = append(g.lines, line{len(g.joined), l.start})
+			g.joined = append(g.joined, f.text[l.start:l.end]...)
 		}
-		sym = x.joined
+		sym = g.joined
 	}
 	if len(sym) >= x.set.shortest64() {
 		for phase := range 4 {
 			g.part(base+phase, from64, lines)
 			g.text = append64(g.text, sym[phase:])
+			x.enough(g, level)
 		}
 	}
 	for _, a := range [...]struct {
@@ -268,6 +275,7 @@ func (x *search) decode(f, g *frame) {
 			for phase := range a.every {
 				g.part(base+i+phase, a.ratio, lines)
 				g.text = a.decode(g.text, sym[i+phase:end])
+				x.enough(g, level)
 			}
 			i = nextRun(sym, end, a.least, a.in)
 		}
@@ -278,12 +286,12 @@ func (x *search) decode(f, g *frame) {
 // part begins a part of the text.
 func (f *frame) part(from int, r ratio, lines int) {
 	f.seam()
-	f.pieces = append(f.pieces, piece{at: len(f.text), from: from, ratio: r, first: true, n: lines})
+	f.add(from, r, lines, true)
 }
 
 // seam ends a part.
 func (f *frame) seam() {
-	f.pieces = append(f.pieces, piece{at: len(f.text), first: true})
+	f.add(0, whole, 0, true)
 	f.text = append(f.text, separate)
 }
 
