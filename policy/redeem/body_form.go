@@ -83,12 +83,12 @@ func (p *Prepared) addParts(parts []Part, declared string) (kind string, err err
 		}
 		_, _ = body.CreatePart(part.header()) // into memory
 		written.stray(InFormName, part.Name+"\n"+part.Filename+"\n"+part.ContentType)
+		fields = append(fields, Field{Name: part.Name})
 		if part.Filename != "" || part.ContentType != "" {
 			written.stray(InBody, part.Value)
 			written.text.WriteString(part.Value)
 			continue
 		}
-		fields = append(fields, Field{Name: part.Name})
 		written.value(vault.InForm, func() string { return part.Name }, part.Value, asItIs)
 	}
 	_ = body.Close()

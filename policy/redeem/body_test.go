@@ -157,6 +157,7 @@ func TestRefusedBodies(t *testing.T) {
 		"text of a form with a field twice": {typed(formType, "key="+h+"&k%65y=x"), redeem.CodeBody},
 		"text of a form that is broken":     {typed(formType, "key="+h+"&a=%g"), redeem.CodeBody},
 		"a part twice":                      {redeem.Call{Parts: []redeem.Part{{Name: "key", Value: h}, {Name: "key", Value: "x"}}}, redeem.CodeBody},
+		"a part and a file of one name":     {redeem.Call{Parts: []redeem.Part{{Name: "key", Value: h}, {Name: "key", Filename: "f", Value: "x"}}}, redeem.CodeBody},
 		"a part without a name":             {redeem.Call{Parts: []redeem.Part{{Value: h}}}, redeem.CodeBody},
 		"a part with a quotation mark":      {redeem.Call{Parts: []redeem.Part{{Name: `a"; name="b`}}}, redeem.CodeBody},
 		"a file with a line break":          {redeem.Call{Parts: []redeem.Part{{Name: "a", Filename: "b\r\nX: y"}}}, redeem.CodeBody},
