@@ -15,7 +15,7 @@
 //
 //	raw               the bytes as they are
 //	base64            standard and URL alphabet, padded or not, at any byte, so also inside a user:password
-//	                  pair; broken into lines of 16 or more columns, indented or not
+//	                  pair; broken into lines of 16 or more columns, with spaces around them or not
 //	base32            RFC 4648 and its hex alphabet, upper or lower case, at any byte
 //	hexadecimal       of any case
 //	UTF-16            both ends

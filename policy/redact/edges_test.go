@@ -106,6 +106,11 @@ func TestWorkIsBounded(t *testing.T) {
 	if values := []string{awkward}; redact.Within(1000, values, text) >= 0 || redact.Within(1<<20, values, text) < 0 {
 		t.Fatal("work is not counted")
 	}
+	long := string(random(5, 60000)) // the middle of it, again and again
+	text = []byte(strings.Repeat(long[len(long)/2-6:len(long)/2+6], 6000))
+	if clean, n, err := keeping(t, long).Safely(who, text, false); !errors.Is(err, redact.ErrWithheld) || clean != nil || n != 0 {
+		t.Fatal(len(clean), n, err)
+	}
 }
 
 func TestNothingToLookFor(t *testing.T) {

@@ -141,10 +141,7 @@ func nextBreak(text []byte, from, run, n int) int {
 			break
 		}
 		i += next + 1
-		before, after := i-1, lineAfter(text, i-1)
-		if before > 0 && text[before-1] == '\r' {
-			before--
-		}
+		before, after := lineEnd(text, from, i-1), lineAfter(text, i-1)
 		start, end := before, after
 		for start > from && before-start < run && symbols[text[start-1]].alphabets&in64 != 0 {
 			start--
@@ -205,7 +202,8 @@ func (w *word) end() int { return w.lines[len(w.lines)-1].end }
 // lineAfter returns where the line behind a word that ends at end begins,
 // behind what indents it, or -1.
 func lineAfter(text []byte, end int) int {
-	if end < len(text) && text[end] == '\r' {
+	most := end + maxIndent
+	for end < len(text) && end < most && isSpace(text[end]) && text[end] != '\n' {
 		end++
 	}
 	if end >= len(text) || text[end] != '\n' {
@@ -228,7 +226,14 @@ func lineBefore(text []byte, from, start int) int {
 	if at <= from || text[at-1] != '\n' {
 		return -1
 	}
-	if at--; at > from && text[at-1] == '\r' {
+	return lineEnd(text, from, at-1)
+}
+
+// lineEnd returns where the line ends that a break at an index ends, without the
+// space at its end.
+func lineEnd(text []byte, from, at int) int {
+	most := at - maxIndent
+	for at > from && at > most && isSpace(text[at-1]) && text[at-1] != '\n' {
 		at--
 	}
 	return at

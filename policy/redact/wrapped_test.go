@@ -1,7 +1,9 @@
 package redact_test
 
 import (
+	"encoding/base32"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"testing"
@@ -17,7 +19,7 @@ func TestFoldedAtEveryColumn(t *testing.T) {
 	for _, values := range [][]string{{v}, {v, "kQ7Z!q#x9A"}} {
 		s := keeping(t, values...)
 		for at := 1; at < len(word); at++ {
-			for _, line := range []string{"\n", "\r\n", "\n\t", `\n`, "&#10;"} {
+			for _, line := range []string{"\n", "\r\n", "\n\t", " \t\r\n", `\n`, "&#10;", `\t\n`} {
 				text := "Authorization: Basic " + word[:at] + line + word[at:] + " x"
 				if _, n := scrub(t, s, text); n != 1 {
 					t.Errorf("%q: %d masks", text, n)
@@ -73,6 +75,23 @@ func TestRunsInAValue(t *testing.T) {
 		text := strings.Repeat(" "+run, 10)
 		if spent := 1<<30 - redact.Within(1<<30, []string{"k7Qz/9Lm+2Xp" + run + "q8Rt.3Vw"}, []byte(text)); spent > 60*len(text) {
 			t.Errorf("%s: %d a byte", unit, spent/len(text))
+		}
+	}
+}
+
+// TestWordsBesideTheirOwnLetters: a word may begin in the middle of what is
+// read as one.
+func TestWordsBesideTheirOwnLetters(t *testing.T) {
+	const v = "sk-proj-Ab3Cd4Ef5Gh6"
+	s := keeping(t, v)
+	for how, word := range map[string]string{
+		"hex": hex.EncodeToString([]byte(v)), "base64": base64.StdEncoding.EncodeToString([]byte(v)), "base32": base32.StdEncoding.EncodeToString([]byte(v)),
+		"hex of base64": hex.EncodeToString([]byte(base64.StdEncoding.EncodeToString([]byte("~" + v)))),
+	} {
+		for before := range 9 {
+			if _, n := scrub(t, s, strings.Repeat("A", before)+word+"AAA"); n != 1 {
+				t.Errorf("%s behind %d letters: %d masks", how, before, n)
+			}
 		}
 	}
 }
