@@ -40,7 +40,7 @@ func TestPartsAreApart(t *testing.T) {
 	word := base64.StdEncoding.EncodeToString(random(7, 60))
 	one, _ := base64.StdEncoding.DecodeString(word)
 	two, _ := base64.RawStdEncoding.DecodeString(word[1 : len(word)-3])
-	s := keeping(t, string(one[len(one)-10:])+"\x01"+string(two[:10]))
+	s := keeping(t, string(one[len(one)-10:])+"\xff"+string(two[:10]))
 	if got, n := scrub(t, s, word); n != 0 || got != word {
 		t.Fatal(n, got)
 	}
