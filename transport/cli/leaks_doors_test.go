@@ -18,11 +18,11 @@ type door func(message []byte) []byte
 
 // program starts coatcheck as a process of its own, on the scene's home, with a
 // file of certificates that it trusts. What it writes to standard error is
-// seen; every line of it goes to line too. end stops it.
+// seen; every line of it goes to line too, and "" at its end. end stops it.
 func (s *scene) program(trust string, line func(string), args ...string) (in io.WriteCloser, out *bufio.Reader, end func()) {
 	s.t.Helper()
 	cmd := exec.CommandContext(s.t.Context(), "coatcheck", append(args, "--log-level", "debug")...)
-	cmd.Env = append(os.Environ(), "COATCHECK_HOME="+s.env["COATCHECK_HOME"], "SSL_CERT_FILE="+trust, "SSL_CERT_DIR=/none", "GORACE=atexit_sleep_ms=0")
+	cmd.Env = append(os.Environ(), "COATCHECK_HOME="+s.env["COATCHECK_HOME"], "SSL_CERT_FILE="+trust, "SSL_CERT_DIR=/none", "COATCHECK_AGENT_KEY="+s.env["COATCHECK_AGENT_KEY"], "GORACE=atexit_sleep_ms=0")
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		s.t.Fatal(err)
@@ -43,8 +43,11 @@ func (s *scene) program(trust string, line func(string), args ...string) (in io.
 		defer close(read)
 		for lines := bufio.NewReader(io.TeeReader(stderr, &s.seen)); ; {
 			text, err := lines.ReadString('\n')
-			line(text)
+			if text != "" {
+				line(text)
+			}
 			if err != nil {
+				line("")
 				return
 			}
 		}
@@ -62,10 +65,11 @@ func (s *scene) program(trust string, line func(string), args ...string) (in io.
 	}
 }
 
-// overStdio is coatcheck mcp, started by a client.
-func (s *scene) overStdio(trust string) (door, func()) {
+// overStdio is coatcheck mcp, started by a client: the desk itself, or with
+// --server the bridge to one.
+func (s *scene) overStdio(trust string, args ...string) (door, func()) {
 	s.t.Helper()
-	in, out, end := s.program(trust, func(string) {}, "mcp")
+	in, out, end := s.program(trust, func(string) {}, append([]string{"mcp"}, args...)...)
 	return func(message []byte) []byte {
 		s.t.Helper()
 		if _, err := in.Write(append(message, '\n')); err != nil {
@@ -86,9 +90,16 @@ func (s *scene) desk(trust string) (base string, end func()) {
 	_, _, end = s.program(trust, func(line string) {
 		if m := serving.FindStringSubmatch(line); m != nil {
 			address <- m[1]
+		} else if line == "" {
+			close(address)
 		}
 	}, "serve", "--listen", "127.0.0.1:0")
-	return <-address, end
+	base, ok := <-address
+	if !ok {
+		end()
+		s.t.Fatal("serve did not start")
+	}
+	return base, end
 }
 
 // overHTTP is Streamable HTTP; what is not a message, such as a header, is seen.

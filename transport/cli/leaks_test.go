@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -37,10 +39,10 @@ func newLeakTest(t *testing.T) *leakTest {
 }
 
 // store puts a secret that may go to the upstream, in a JSON body.
-func (l *leakTest) store(name, value string) secretOf {
+func (l *leakTest) store(name, value string, more ...string) secretOf {
 	l.t.Helper()
 	path := "leaks/" + strings.ReplaceAll(name, " ", "-")
-	args := []string{"secret", "set", path, "--exact", "--in", "json:/key"}
+	args := append([]string{"secret", "set", path, "--exact", "--in", "json:/key"}, more...)
 	for _, base := range l.api.base {
 		args = append(args, "--to", base)
 	}
@@ -137,15 +139,15 @@ func (l *leakTest) masked(where string, s secretOf, pieces []piece, text string)
 	}
 }
 
-// corpus sends every shape in every encoding through every channel.
-func (l *leakTest) corpus(d door, secrets []secretOf, contexts [][2]string) {
+// corpus sends every shape in every encoding through channels.
+func (l *leakTest) corpus(d door, channels []channel, secrets []secretOf, contexts [][2]string) {
 	l.t.Helper()
 	d.hello(l.t)
 	for _, s := range secrets {
 		handle := d.ticket(l.t, s.path)
 		for _, around := range contexts {
 			pieces := s.pieces(around[0], around[1])
-			for _, c := range channels() {
+			for _, c := range channels {
 				for _, batch := range c.batches(pieces) {
 					for _, proto := range protocols() {
 						if c.only == "" || c.only == proto {
@@ -165,6 +167,25 @@ func protocols() []string {
 		return []string{"h1", "h2"}
 	}
 	return []string{"h1"}
+}
+
+// socket gives the desk one and returns its path; "" where there is none of its
+// kind.
+func (l *leakTest) socket() string {
+	l.t.Helper()
+	if runtime.GOOS != "linux" && runtime.GOOS != "darwin" {
+		return ""
+	}
+	dir := filepath.Join(os.Getenv("TMPDIR"), "run")
+	config := filepath.Join(l.env["COATCHECK_HOME"], "config.yaml")
+	err := os.Mkdir(dir, 0o700)
+	if err == nil {
+		err = os.WriteFile(config, fmt.Appendf(nil, "socket: %s/desk.sock\n", dir), 0o600)
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return filepath.Join(dir, "desk.sock")
 }
 
 // splits sends every encoding of short values, as often as it has bytes, each
@@ -214,10 +235,7 @@ func (l *leakTest) paths(d door, s secretOf) {
 func TestLeakCorpus(t *testing.T) {
 	l := newLeakTest(t)
 	var secrets, short []secretOf
-	for _, shape := range vaulttest.Shapes() {
-		if shape.Name == "binary" {
-			continue // no place in a request takes it
-		}
+	for _, shape := range vaulttest.Shapes()[:leakShapes] {
 		s := l.store(shape.Name, shape.Value)
 		secrets = append(secrets, s)
 		if len(shape.Value) < 100 {
@@ -234,18 +252,25 @@ func TestLeakCorpus(t *testing.T) {
 	}
 
 	stdio, end := l.overStdio(l.api.trust)
-	l.corpus(stdio, secrets, alone)
+	l.corpus(stdio, channels(), secrets, alone)
 	l.splits(stdio, short)
 	l.paths(stdio, secrets[0])
 	end()
 
 	key := strings.TrimSpace(l.run(0, "", "agent", "add", "remote"))
 	l.policy("version: 1\nrules:\n  - {name: all, agents: ['*'], paths: ['*'], allow: [list, use]}\n")
+	socket := l.socket()
 	base, stop := l.desk(l.api.trust)
-	l.corpus(l.overHTTP(base, key), others, around)
+	l.corpus(l.overHTTP(base, key), channels(), others, around)
 	events, hangUp := l.overSSE(base, key)
-	l.corpus(events, others, around)
+	l.corpus(events, channels(), others, around)
 	hangUp()
+	if socket != "" {
+		l.env["COATCHECK_AGENT_KEY"] = key
+		bridge, end := l.overStdio(l.api.trust, "--server", "unix://"+socket)
+		l.corpus(bridge, channels(), secrets[:1], around)
+		end()
+	}
 	var canaries []vaulttest.Canary
 	for _, s := range secrets {
 		canaries = append(canaries, s.canary)
@@ -261,6 +286,25 @@ func TestLeakCorpus(t *testing.T) {
 	if l.api.wrong > 0 || l.api.arrived < l.answers {
 		t.Errorf("%d requests arrived for %d answers, %d without the value", l.api.arrived, l.answers, l.api.wrong)
 	}
+	t.Logf("%d cases in %d answers", l.cases, l.answers)
+}
+
+// TestLeakCorpusOfFields: where the owner lets some fields be shown, those are
+// masked, and of what has no such fields there is the status alone.
+func TestLeakCorpusOfFields(t *testing.T) {
+	l := newLeakTest(t)
+	shape := vaulttest.Shapes()[0]
+	s := l.store(shape.Name, shape.Value, "--answer", "fields:/error/echo")
+	all := channels()
+	for i := range all {
+		if all[i].name != inJSON {
+			all[i].shown = ""
+		}
+	}
+	d, end := l.overStdio(l.api.trust)
+	l.corpus(d, all, []secretOf{s}, [][2]string{{"", ""}, {"id", "z"}})
+	end()
+	l.scan([]vaulttest.Canary{s.canary})
 	t.Logf("%d cases in %d answers", l.cases, l.answers)
 }
 

@@ -175,6 +175,7 @@ func raw(format func(pieces []piece) string) func(http.ResponseWriter, []piece) 
 }
 
 const (
+	inJSON   = "JSON error"
 	inBody   = 900 << 10 // less than redeem.DefaultMaxBody
 	inHeader = 40 << 10
 )
@@ -217,7 +218,7 @@ func channels() []channel {
 		{"UTF-16LE", "", inBody / 2, utf8.ValidString, whole(200, wide(binary.LittleEndian), "Content-Type", "text/plain; charset=utf-16"), "body"},
 		{"UTF-16BE", "", inBody / 2, utf8.ValidString, whole(200, wide(binary.BigEndian), "Content-Type", "text/plain; charset=utf-16be"), "body"},
 		{"Latin-1", "", inBody, isLatin, whole(200, narrow, "Content-Type", "text/plain; charset=iso-8859-1"), "body"},
-		{"JSON error", "", inBody / 3, utf8.ValidString, func(w http.ResponseWriter, pieces []piece) {
+		{inJSON, "", inBody / 3, utf8.ValidString, func(w http.ResponseWriter, pieces []piece) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusBadRequest)
 			_, _ = w.Write(document(pieces))
