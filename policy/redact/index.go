@@ -73,6 +73,8 @@ func (x *index) add(n uint64, text []byte) (anchor int) {
 		load := 0
 		for k := range stride {
 			x.each(hashShort(text[at+k:min(at+k+8, len(text))]), func(uint64) { load++ })
+		}
+		for k := 0; k < stride && (least < 0 || load < least); k++ {
 			if again(text, at+k) {
 				load++
 			}
