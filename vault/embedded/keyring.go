@@ -72,6 +72,13 @@ func OpenKeyring(ctx context.Context, db *sqldb.DB, src KeySource) (*Keyring, er
 		return nil, err
 	}
 	held, err := openKeyset(ctx, src, id, sealed)
+	for tried := sealed; errors.Is(err, vault.ErrKeyWrong) || errors.Is(err, vault.ErrKeyMissing); tried = sealed {
+		// A rekey may have put another keyset there since it was read.
+		if again := db.View(ctx, load); again != nil || bytes.Equal(tried, sealed) {
+			return nil, err
+		}
+		held, err = openKeyset(ctx, src, id, sealed)
+	}
 	if err != nil {
 		return nil, err
 	}
