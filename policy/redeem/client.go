@@ -87,7 +87,7 @@ func (c *Client) Do(ctx context.Context, principal string, p *Prepared, values m
 		c.pool.drop(line)
 		return nil, explain(ctx, err, kept)
 	}
-	response, err := c.read(ctx, p, answer, f.values)
+	response, err := c.read(ctx, p, answer)
 	_ = answer.Body.Close()
 	if err != nil || !line.kept {
 		c.pool.drop(line)

@@ -18,7 +18,6 @@ type filled struct {
 	query   string
 	body    string
 	headers []Field
-	values  [][]byte // what was filled in
 }
 
 // fill puts each value into the slots of its handle, after checking once more
@@ -40,7 +39,6 @@ func (p *Prepared) fill(values map[string]secret.Value, places map[string]Placem
 			return filled{}, refuse(CodeValue, "The secret "+reason+".", "A human must store it again, or change where it goes.")
 		}
 		open[handle] = string(plain)
-		out.values = append(out.values, plain)
 	}
 	// From the back, so that the offsets of earlier slots stay right.
 	for _, s := range slices.Backward(p.slots) {

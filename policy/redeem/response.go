@@ -2,8 +2,6 @@ package redeem
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/hex"
 	"maps"
 	"net/http"
 	"net/url"
@@ -28,7 +26,7 @@ type Response struct {
 	Redirect  string  // of a 3xx: its Location as an absolute URL; it was not followed
 }
 
-func (c *Client) read(ctx context.Context, p *Prepared, answer *http.Response, values [][]byte) (*Response, error) {
+func (c *Client) read(ctx context.Context, p *Prepared, answer *http.Response) (*Response, error) {
 	switch answer.StatusCode {
 	case http.StatusSwitchingProtocols:
 		return nil, &Upstream{Code: CodeUpgrade}
@@ -38,7 +36,7 @@ func (c *Client) read(ctx context.Context, p *Prepared, answer *http.Response, v
 	if answer.StatusCode < 200 || answer.StatusCode > 599 {
 		return nil, &Upstream{Code: CodeMalformed}
 	}
-	out := &Response{Status: answer.StatusCode, Headers: headers(answer.Header, values)}
+	out := &Response{Status: answer.StatusCode, Headers: headers(answer.Header)}
 	if location := answer.Header.Get("Location"); location != "" && out.Status >= 300 && out.Status < 400 {
 		out.Redirect = p.resolve(location)
 	}
@@ -72,12 +70,10 @@ func (p *Prepared) resolve(location string) string {
 	return u.String()
 }
 
-// headers returns what may be shown of h. A name that spells a value in
-// another letter case is dropped: net/http changes the case of names, and
-// package redact compares bytes. The length is dropped: beside a masked body it
-// tells the length of the value, and of a compressed one how much of it the
-// caller has guessed.
-func headers(h http.Header, values [][]byte) []Field {
+// headers returns what may be shown of h. The length is dropped: beside a masked
+// body it tells the length of the value, and of a compressed one how much of it
+// the caller has guessed.
+func headers(h http.Header) []Field {
 	hop := map[string]bool{
 		"Connection": true, "Keep-Alive": true, "Proxy-Authenticate": true, "Proxy-Authorization": true, "Proxy-Connection": true,
 		"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
@@ -88,10 +84,9 @@ func headers(h http.Header, values [][]byte) []Field {
 			hop[http.CanonicalHeaderKey(strings.TrimSpace(name))] = true
 		}
 	}
-	spelled := spellings(values)
 	var out []Field
 	for _, name := range slices.Sorted(maps.Keys(h)) {
-		if hop[name] || spells(name, spelled) {
+		if hop[name] {
 			continue
 		}
 		for _, v := range h[name] {
@@ -106,21 +101,3 @@ func headers(h http.Header, values [][]byte) []Field {
 
 // maxFields is how many fields of an answer's header are kept.
 const maxFields = 100
-
-// spellings are the forms of the values that a name might spell, in lower case.
-func spellings(values [][]byte) []string {
-	var out []string
-	for _, v := range values {
-		for _, form := range []string{
-			string(v), hex.EncodeToString(v), base64.RawStdEncoding.EncodeToString(v), base64.RawURLEncoding.EncodeToString(v),
-		} {
-			out = append(out, strings.ToLower(form))
-		}
-	}
-	return out
-}
-
-func spells(name string, spelled []string) bool {
-	name = strings.ToLower(name)
-	return slices.ContainsFunc(spelled, func(form string) bool { return strings.Contains(name, form) })
-}
