@@ -5,10 +5,11 @@ const none = 0xff
 
 // symbol is what a byte stands for in each alphabet.
 type symbol struct {
-	hex, b64, b32, b32hex byte
-	letter                bool
-	alphabets             alphabets
-	utf8                  byte // class
+	hex, b64  byte
+	b32       [2]byte // base32, base32hex
+	letter    bool
+	alphabets alphabets
+	utf8      byte // class
 }
 
 // alphabets are those that a byte is in.
@@ -29,21 +30,21 @@ var symbols = newSymbols()
 func newSymbols() (out [256]symbol) {
 	for i := range out {
 		c := byte(i)
-		s := symbol{none, none, none, none, false, 0, notText}
+		s := symbol{none, none, [2]byte{none, none}, false, 0, notText}
 		upper, lower, digit := c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z', c >= '0' && c <= '9'
 		s.letter = upper || lower
 		switch {
 		case upper:
-			s.b64, s.b32, s.b32hex = c-'A', c-'A', c-'A'+10
+			s.b64, s.b32 = c-'A', [2]byte{c - 'A', c - 'A' + 10}
 			s.alphabets |= in64 | in32
 		case lower:
-			s.b64, s.b32, s.b32hex = c-'a'+26, c-'a', c-'a'+10
+			s.b64, s.b32 = c-'a'+26, [2]byte{c - 'a', c - 'a' + 10}
 			s.alphabets |= in64 | in32Low
 		case digit:
-			s.b64, s.b32hex, s.hex = c-'0'+52, c-'0', c-'0'
+			s.b64, s.b32[1], s.hex = c-'0'+52, c-'0', c-'0'
 			s.alphabets |= in64 | in32Hex | in32HexL | inHex
 			if c >= '2' && c <= '7' {
-				s.b32 = c - '2' + 26
+				s.b32[0] = c - '2' + 26
 				s.alphabets |= in32 | in32Low
 			}
 		case c == '+' || c == '-':
@@ -51,15 +52,15 @@ func newSymbols() (out [256]symbol) {
 		case c == '/' || c == '_':
 			s.b64, s.alphabets = 63, in64
 		}
-		if s.letter && s.b32hex < 32 {
+		if s.letter && s.b32[1] < 32 {
 			if upper {
 				s.alphabets |= in32Hex
 			} else {
 				s.alphabets |= in32HexL
 			}
 		}
-		if s.letter && s.b32hex < 16 {
-			s.hex = s.b32hex
+		if s.letter && s.b32[1] < 16 {
+			s.hex = s.b32[1]
 			s.alphabets |= inHex
 		}
 		if c != 0 && c != separate {

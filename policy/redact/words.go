@@ -323,35 +323,21 @@ func appendHex(out, sym []byte) []byte {
 	return out
 }
 
-func append32(out, sym []byte) []byte {
-	for ; len(sym) >= 8; sym = sym[8:] {
-		v := uint64(0)
-		for _, c := range sym[:8] {
-			v = v<<5 | uint64(symbols[c].b32)
-		}
-		out = append(out, byte(v>>32&0xff), byte(v>>24&0xff), byte(v>>16&0xff), byte(v>>8&0xff), byte(v&0xff))
-	}
-	v, have := uint(0), 0
-	for _, c := range sym {
-		if v, have = v<<5|uint(symbols[c].b32), have+5; have >= 8 {
-			have -= 8
-			out = append(out, byte(v>>have&0xff))
-		}
-	}
-	return out
-}
+func append32(out, sym []byte) []byte { return appendBase32(out, sym, 0) }
 
-func append32hex(out, sym []byte) []byte {
+func append32hex(out, sym []byte) []byte { return appendBase32(out, sym, 1) }
+
+func appendBase32(out, sym []byte, kind int) []byte {
 	for ; len(sym) >= 8; sym = sym[8:] {
 		v := uint64(0)
 		for _, c := range sym[:8] {
-			v = v<<5 | uint64(symbols[c].b32hex)
+			v = v<<5 | uint64(symbols[c].b32[kind])
 		}
 		out = append(out, byte(v>>32&0xff), byte(v>>24&0xff), byte(v>>16&0xff), byte(v>>8&0xff), byte(v&0xff))
 	}
 	v, have := uint(0), 0
 	for _, c := range sym {
-		if v, have = v<<5|uint(symbols[c].b32hex), have+5; have >= 8 {
+		if v, have = v<<5|uint(symbols[c].b32[kind]), have+5; have >= 8 {
 			have -= 8
 			out = append(out, byte(v>>have&0xff))
 		}
