@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"maps"
@@ -136,23 +135,11 @@ type scrubbing struct {
 
 // text is nil where it cannot be scrubbed; see [redact.Stream.Cut] for cut.
 func (s *scrubbing) text(text []byte, cut bool) []byte {
-	var out bytes.Buffer
-	t := s.scrubber.Stream(s.who, &out)
-	_, err := t.Write(text)
-	switch {
-	case err != nil:
-	case cut:
-		err = t.Cut()
-	default:
-		err = t.Close()
-	}
-	s.masked += t.Masked()
-	s.names = append(s.names, t.Names()...)
-	if err != nil {
-		s.err = errors.Join(s.err, err)
-		return nil
-	}
-	return out.Bytes()
+	clean, found, err := s.scrubber.Safely(s.who, text, cut)
+	s.masked += found.Masks
+	s.names = append(s.names, found.Names...)
+	s.err = errors.Join(s.err, err)
+	return clean
 }
 
 func statusOnly(r *redeem.Response, why string) Answer {

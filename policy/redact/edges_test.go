@@ -52,8 +52,8 @@ func TestNoMaskIsSafe(t *testing.T) {
 	for i, end := range []string{"[", "<", "(", "{", "*"} {
 		s.Keep(who, vault.Path(fmt.Sprint("v/", i)), value("Ab3Cd4Ef5Gh6"+end), c.t.Add(time.Hour))
 	}
-	if clean, n, err := s.Safely(who, []byte("Ab3Cd4Ef5Gh6["), false); !errors.Is(err, redact.ErrWithheld) || clean != nil || n != 0 {
-		t.Fatal(clean, n, err)
+	if clean, found, err := s.Safely(who, []byte("Ab3Cd4Ef5Gh6["), false); !errors.Is(err, redact.ErrWithheld) || clean != nil || found.Masks != 0 {
+		t.Fatal(clean, found, err)
 	}
 	whole := keeping(t, "ab [secret production/openai/api-key] Xy9")
 	if got, _ := scrub(t, whole, "ab [secret production/openai/api-key] Xy9"); got != "[secret]" {
@@ -108,8 +108,8 @@ func TestWorkIsBounded(t *testing.T) {
 	}
 	long := string(random(5, 60000)) // the middle of it, again and again
 	text = []byte(strings.Repeat(long[len(long)/2-6:len(long)/2+6], 6000))
-	if clean, n, err := keeping(t, long).Safely(who, text, false); !errors.Is(err, redact.ErrWithheld) || clean != nil || n != 0 {
-		t.Fatal(len(clean), n, err)
+	if clean, found, err := keeping(t, long).Safely(who, text, false); !errors.Is(err, redact.ErrWithheld) || clean != nil || found.Masks != 0 {
+		t.Fatal(len(clean), found, err)
 	}
 }
 

@@ -35,11 +35,11 @@ func FuzzScrub(f *testing.F) {
 		}
 		one, two := write(a, pick), write(b, pick/7)
 		for _, text := range []string{around + one, one + "\n" + around + "\n" + two, one + " " + two, a + b, around + a + b + around} {
-			clean, n, err := s.Safely(who, []byte(text), false)
+			clean, found, err := s.Safely(who, []byte(text), false)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if n == 0 {
+			if found.Masks == 0 {
 				t.Fatalf("%q became %q with no mask", text, clean)
 			}
 			if split := split(t, s, text, int(pick)%(len(text)+1)); !bytes.Equal(split, clean) {

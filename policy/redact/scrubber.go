@@ -91,17 +91,23 @@ func (s *Scrubber) forget(now time.Time) {
 // "[secret PATH]", and the number of masks. If it cannot be scrubbed, it is
 // "[withheld]".
 func (s *Scrubber) Scrub(principal string, text []byte) (clean []byte, masked int) {
-	clean, masked, err := s.Safely(principal, text, false)
+	clean, found, err := s.Safely(principal, text, false)
 	if err != nil {
 		return []byte(withheld), 0
 	}
-	return clean, masked
+	return clean, found.Masks
+}
+
+// Found is what was masked in a text.
+type Found struct {
+	Masks int          // how often
+	Names []vault.Path // of the secrets, sorted, each once
 }
 
 // Safely is Scrub that returns no text and [ErrWithheld] when it cannot be
-// scrubbed. A text that was cut, such as a body that was longer than a limit,
-// is treated as by [Stream.Cut].
-func (s *Scrubber) Safely(principal string, text []byte, cut bool) (clean []byte, masked int, err error) {
+// scrubbed, with what was found until then. A text that was cut, such as a body
+// that was longer than a limit, is treated as by [Stream.Cut].
+func (s *Scrubber) Safely(principal string, text []byte, cut bool) (clean []byte, found Found, err error) {
 	var out bytes.Buffer
 	t := s.Stream(principal, &out)
 	_, _ = t.Write(text) // Close and Cut return the same error
@@ -110,10 +116,11 @@ func (s *Scrubber) Safely(principal string, text []byte, cut bool) (clean []byte
 	} else {
 		err = t.Close()
 	}
+	found = Found{t.Masked(), t.Names()}
 	if err != nil {
-		return nil, 0, err
+		return nil, found, err
 	}
-	return out.Bytes(), t.Masked(), nil
+	return out.Bytes(), found, nil
 }
 
 // scope returns what to look for now, or nil for nothing.

@@ -24,11 +24,11 @@ func scrub(tb testing.TB, s *redact.Scrubber, text string) (string, int) {
 // cutOff scrubs a text whose end is missing.
 func cutOff(tb testing.TB, s *redact.Scrubber, text string) ([]byte, int) {
 	tb.Helper()
-	clean, n, err := s.Safely(who, []byte(text), true)
+	clean, found, err := s.Safely(who, []byte(text), true)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return clean, n
+	return clean, found.Masks
 }
 
 func TestEverySpelling(t *testing.T) {
@@ -254,14 +254,14 @@ func TestScrubCut(t *testing.T) {
 func TestSafely(t *testing.T) {
 	s := redact.New(func() time.Time { panic("broken clock") })
 	for _, cut := range []bool{false, true} {
-		clean, n, err := s.Safely(who, []byte("text"), cut)
-		if !errors.Is(err, redact.ErrWithheld) || clean != nil || n != 0 {
-			t.Fatal(clean, n, err)
+		clean, found, err := s.Safely(who, []byte("text"), cut)
+		if !errors.Is(err, redact.ErrWithheld) || clean != nil || found.Masks != 0 {
+			t.Fatal(clean, found, err)
 		}
 	}
 	whole := keeping(t, awkward)
-	if clean, n, err := whole.Safely(who, []byte("a "+awkward), false); string(clean) != "a "+mask || n != 1 || err != nil {
-		t.Fatal(clean, n, err)
+	if clean, found, err := whole.Safely(who, []byte("a "+awkward), false); string(clean) != "a "+mask || found.Masks != 1 || err != nil {
+		t.Fatal(clean, found, err)
 	}
 }
 
