@@ -72,6 +72,11 @@ func (c Change) applyText(m *Metadata, _ time.Time) (err error) {
 			m.Tags = maps.Clone(*c.Tags)
 		}
 	}
+	if c.Extra != nil {
+		if m.Extra, err = ParseExtra(*c.Extra); err != nil {
+			return err
+		}
+	}
 	if c.Generate != nil {
 		if *c.Generate != "" {
 			if _, err := ParseRecipe(string(*c.Generate)); err != nil {

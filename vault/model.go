@@ -14,6 +14,7 @@ const (
 	MaxDescriptionBytes = 1024
 	MaxTags             = 50
 	MaxTagBytes         = 256 // each tag's name and each tag's text
+	MaxExtraBytes       = 4096
 	MaxDestinations     = 32
 )
 
@@ -32,6 +33,15 @@ const (
 
 // Tiers lists every tier in rising order.
 func Tiers() []Tier { return []Tier{Standard, Sensitive, Critical} }
+
+// Rank is 0 for [Standard] and rises with the care; what is no tier has the
+// highest, so that it opens nothing.
+func (t Tier) Rank() int {
+	if i := slices.Index(Tiers(), t); i >= 0 {
+		return i
+	}
+	return len(Tiers())
+}
 
 // ParseTier returns the tier named s; "" means [Standard]. The error is an
 // *[InvalidError] of field "tier".
@@ -87,12 +97,14 @@ type Metadata struct {
 	Tier         Tier
 	Description  string
 	Tags         map[string]string // nil when there are none; owned by the receiver
+	Extra        string            // a JSON object as [ParseExtra] returns it: what else programs keep with it; "" when nothing
 	Destinations []Destination     // where the value may land; none means no use
 	Generate     Recipe            // how a rotation makes the next value; "" when a human enters it
 	Version      int               // the current version, from 1
 	Binary       bool              // the current value is not UTF-8 and is carried as base64 in text
 	CreatedAt    time.Time
 	UpdatedAt    time.Time // the last change of value or metadata
+	AccessedAt   time.Time // when a value was last read in plain, as far as the desk knows; zero: never
 	ExpiresAt    time.Time // zero: never
 	DeletedAt    time.Time // zero: live; else in the trash since then
 }

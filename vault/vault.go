@@ -79,6 +79,7 @@ type Change struct {
 	Tier         *Tier              // default [Standard]
 	Description  *string            // at most [MaxDescriptionBytes] of printable UTF-8
 	Tags         *map[string]string // replaces all tags
+	Extra        *string            // replaces it, as [ParseExtra] reads it; "" clears it
 	Destinations *[]Destination     // replaces all destinations
 	Generate     *Recipe            // "" clears it
 	ExpiresAt    *time.Time         // a zero time clears the expiry; a past one is refused

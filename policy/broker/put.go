@@ -99,7 +99,7 @@ func (b *Broker) store(tx *sqldb.Tx, r ruling, c vault.Change) (meta vault.Metad
 
 // valueOnly reports that c gives a value and leaves the rest alone.
 func valueOnly(c vault.Change) bool {
-	return c.Value.Given() && c.Type == nil && c.Tier == nil && c.Description == nil && c.Tags == nil &&
+	return c.Value.Given() && c.Type == nil && c.Tier == nil && c.Description == nil && c.Tags == nil && c.Extra == nil &&
 		c.Destinations == nil && c.Generate == nil && c.ExpiresAt == nil && c.Grace == nil
 }
 

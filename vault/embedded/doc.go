@@ -1,7 +1,7 @@
 // Package embedded is the encrypted vault in the state database.
 //
-// The one rule: whoever reads the tables of the vault learns paths, numbers of
-// versions, times of deletion and sizes, and nothing else; whoever writes to
+// The one rule: whoever reads the tables of the vault learns paths, tiers, numbers
+// of versions, times of deletion and sizes, and nothing else; whoever writes to
 // them can make a secret unreadable ([vault.ErrCorrupt]), but cannot make the
 // vault return a value, a destination or a tier that the vault itself did not
 // write for that path.

@@ -113,11 +113,11 @@ func (w view) store(r row, isNew bool) error {
 		return err
 	}
 	if isNew {
-		_, err = w.tx.Exec("INSERT INTO vault_secrets (path, first, deleted_at, record) VALUES (?, ?, ?, ?)",
-			string(r.Path), r.first, sqldb.Micros(r.DeletedAt), sealed)
+		_, err = w.tx.Exec("INSERT INTO vault_secrets (path, first, deleted_at, tier, record) VALUES (?, ?, ?, ?, ?)",
+			string(r.Path), r.first, sqldb.Micros(r.DeletedAt), r.Tier.Rank(), sealed)
 	} else {
-		_, err = w.tx.Exec("UPDATE vault_secrets SET deleted_at = ?, record = ? WHERE path = ? AND first = ?",
-			sqldb.Micros(r.DeletedAt), sealed, string(r.Path), r.first)
+		_, err = w.tx.Exec("UPDATE vault_secrets SET deleted_at = ?, tier = ?, record = ? WHERE path = ? AND first = ?",
+			sqldb.Micros(r.DeletedAt), r.Tier.Rank(), sealed, string(r.Path), r.first)
 	}
 	return err
 }

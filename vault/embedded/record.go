@@ -18,6 +18,7 @@ type record struct {
 	Tier        vault.Tier          `json:"tier"`
 	Description string              `json:"description,omitempty"`
 	Tags        map[string]string   `json:"tags,omitempty"`
+	Extra       string              `json:"extra,omitempty"`
 	To          []vault.Destination `json:"to,omitempty"`
 	Generate    vault.Recipe        `json:"generate,omitempty"`
 	Version     int                 `json:"version"`
@@ -37,7 +38,7 @@ type row struct {
 
 func (k *Keyring) sealRecord(tx *sqldb.Tx, r row) ([]byte, error) {
 	plain, err := json.Marshal(record{
-		Type: r.Type, Tier: r.Tier, Description: r.Description, Tags: r.Tags, To: r.Destinations, Generate: r.Generate,
+		Type: r.Type, Tier: r.Tier, Description: r.Description, Tags: r.Tags, Extra: r.Extra, To: r.Destinations, Generate: r.Generate,
 		Version: r.Version, Binary: r.Binary, Created: sqldb.Micros(r.CreatedAt), Updated: sqldb.Micros(r.UpdatedAt),
 		Expires: sqldb.Micros(r.ExpiresAt), Deleted: sqldb.Micros(r.DeletedAt),
 	})
@@ -58,7 +59,7 @@ func (k *Keyring) openRecord(tx *sqldb.Tx, path string, first int, deletedAt int
 		return row{}, fmt.Errorf("%w: metadata of %q", vault.ErrCorrupt, path)
 	}
 	return row{first: first, Metadata: vault.Metadata{
-		Path: vault.Path(path), Type: r.Type, Tier: r.Tier, Description: r.Description, Tags: r.Tags, Destinations: r.To,
+		Path: vault.Path(path), Type: r.Type, Tier: r.Tier, Description: r.Description, Tags: r.Tags, Extra: r.Extra, Destinations: r.To,
 		Generate: r.Generate, Version: r.Version, Binary: r.Binary, CreatedAt: sqldb.Time(r.Created),
 		UpdatedAt: sqldb.Time(r.Updated), ExpiresAt: sqldb.Time(r.Expires), DeletedAt: sqldb.Time(r.Deleted),
 	}}, nil

@@ -80,6 +80,8 @@ func (r *run) testLimits() {
 		{"long tag text", "tags", vault.Change{Tags: &map[string]string{"name": *long(vault.MaxTagBytes + 1)}}},
 		{"control character in a tag name", "tags", vault.Change{Tags: &map[string]string{"na\tme": "text"}}},
 		{"control character in a tag text", "tags", vault.Change{Tags: &map[string]string{"name": "te\x7fxt"}}},
+		{"extra that is no object", "metadata", vault.Change{Extra: new("[1]")}},
+		{"extra that is text", "metadata", vault.Change{Extra: new(`{"team":"ml"}`)}},
 		{"too many destinations", "to", vault.Change{Destinations: destinations(vault.MaxDestinations + 1)}},
 		{"destination without a kind", "to", vault.Change{Destinations: &[]vault.Destination{{}}}},
 		{"unknown tier", "tier", vault.Change{Tier: new(vault.Tier("secretly"))}},

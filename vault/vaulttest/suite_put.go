@@ -54,7 +54,7 @@ func (r *run) full() (vault.Path, vault.Change) {
 	}
 	return "production/some service/api-key", vault.Change{
 		Value: value("sk-1"), Type: new(vault.APIKey), Tier: new(vault.Critical), Description: new("Schlüssel für die Küche – 🔑"),
-		Tags: &map[string]string{"team": "küche", "empty": ""}, Destinations: &[]vault.Destination{d}, Generate: new(vault.Recipe("sk-{base62:40}")),
+		Tags: &map[string]string{"team": "küche", "empty": ""}, Extra: new(`{"owners":["küche",7],"since":null}`), Destinations: &[]vault.Destination{d}, Generate: new(vault.Recipe("sk-{base62:40}")),
 		ExpiresAt: new(time.Now().Add(time.Hour)),
 	}
 }
@@ -62,7 +62,7 @@ func (r *run) full() (vault.Path, vault.Change) {
 func (r *run) testEveryField() {
 	p, c := r.full()
 	put := r.put(p, c)
-	if put.Type != *c.Type || put.Tier != *c.Tier || put.Description != *c.Description || !maps.Equal(put.Tags, *c.Tags) ||
+	if put.Type != *c.Type || put.Tier != *c.Tier || put.Description != *c.Description || !maps.Equal(put.Tags, *c.Tags) || put.Extra != *c.Extra ||
 		put.Generate != *c.Generate || !put.ExpiresAt.Equal(c.ExpiresAt.Truncate(time.Microsecond)) ||
 		!slices.EqualFunc(put.Destinations, *c.Destinations, vault.Destination.Equal) {
 		r.Errorf("put returns %+v", put)
@@ -96,6 +96,8 @@ func (r *run) testUpdateKeeps() {
 		{"description", vault.Change{Description: new("")}, func(m *vault.Metadata) { m.Description = "" }},
 		{"tags", vault.Change{Tags: &map[string]string{"a": "b"}}, func(m *vault.Metadata) { m.Tags = map[string]string{"a": "b"} }},
 		{"no tags", vault.Change{Tags: &map[string]string{}}, func(m *vault.Metadata) { m.Tags = nil }},
+		{"extra", vault.Change{Extra: new(`{"b": 1, "a": {}}`)}, func(m *vault.Metadata) { m.Extra = `{"a":{},"b":1}` }},
+		{"no extra", vault.Change{Extra: new("")}, func(m *vault.Metadata) { m.Extra = "" }},
 		{"no destinations", vault.Change{Destinations: &[]vault.Destination{}}, func(m *vault.Metadata) { m.Destinations = nil }},
 		{"no recipe", vault.Change{Generate: new(vault.Recipe(""))}, func(m *vault.Metadata) { m.Generate = "" }},
 		{"no expiry", vault.Change{ExpiresAt: &time.Time{}}, func(m *vault.Metadata) { m.ExpiresAt = time.Time{} }},
