@@ -33,7 +33,7 @@ var layers = [][]string{
 	{"policy/redeem"},
 	{"policy/broker"},
 	{"tools"},
-	{"transport/mcp/envelope", "transport/mcp/lines"},
+	{"transport/mcp/envelope", "transport/mcp/lines", "transport/httperror"},
 	{"transport/mcp"},
 	{"transport/socket"},
 	{"transport/mcp/bridge"},

@@ -3,8 +3,6 @@ package httpd
 import (
 	"context"
 	"net/http"
-	"strconv"
-	"time"
 )
 
 type stoppingKey struct{}
@@ -29,9 +27,9 @@ func (s *Server) admit(w *writer, r *http.Request) (_ *http.Request, done func()
 		of = s.streams
 	}
 	if !of.take(id) {
-		seconds := (s.limits.RetryAfter + time.Second - 1) / time.Second
-		w.Header().Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
-		return nil, nil, &tooMany
+		no := tooMany
+		no.RetryAfter = s.limits.RetryAfter
+		return nil, nil, &no
 	}
 	done = func() { of.give(id) }
 	data, no := s.body(w, r)

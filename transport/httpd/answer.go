@@ -1,62 +1,42 @@
 package httpd
 
 import (
-	"encoding/json"
 	"net/http"
-	"strconv"
+
+	"github.com/coatcheck-dev/coatcheck/transport/httperror"
 )
 
 // refusal is one row of the table of this door: the only answers it makes up.
-type refusal struct {
-	status  int
-	code    string
-	message string
-}
+type refusal = httperror.Refusal
 
 var (
-	refusedTarget = refusal{http.StatusBadRequest, "BAD_TARGET", "the request target must be a path"}
-	refusedHost   = refusal{http.StatusForbidden, "HOST_REFUSED", "this host name is not allowed here; use the address that was printed at start, or add the name to the allowed hosts"}
-	refusedOrigin = refusal{http.StatusForbidden, "ORIGIN_REFUSED", "web pages may not call this server; add the origin to the allowed origins if it is yours"}
-	notFound      = refusal{http.StatusNotFound, "NOT_FOUND", "there is nothing here; MCP is served at /mcp, and at /sse for older clients"}
-	badMethod     = refusal{http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", "this method is not served here"}
-	notKnown      = refusal{http.StatusUnauthorized, "UNAUTHORIZED", "missing or invalid credential; send an agent key as Authorization: Bearer or as x-agent-key"}
-	tooMany       = refusal{http.StatusTooManyRequests, "RATE_LIMITED", "too many requests at once; try again shortly"}
-	notJSON       = refusal{http.StatusUnsupportedMediaType, "UNSUPPORTED_MEDIA_TYPE", "the body must be application/json, without a content encoding"}
-	tooLarge      = refusal{http.StatusRequestEntityTooLarge, "BODY_TOO_LARGE", "the body is larger than this server accepts"}
-	tooSlow       = refusal{http.StatusRequestTimeout, "BODY_TIMEOUT", "the body did not arrive in time"}
-	badBody       = refusal{http.StatusBadRequest, "BAD_BODY", "the body could not be read"}
-	broken        = refusal{http.StatusInternalServerError, "INTERNAL", "internal error"}
-	notReady      = refusal{http.StatusServiceUnavailable, "NOT_READY", "the desk cannot work just now; its log says why"}
-	closing       = refusal{http.StatusServiceUnavailable, "CLOSING", "the server is stopping"}
+	refusedTarget = httperror.New(http.StatusBadRequest, "BAD_TARGET", "the request target must be a path")
+	refusedHost   = httperror.New(http.StatusForbidden, "HOST_REFUSED", "this host name is not allowed here; use the address that was printed at start, or add the name to the allowed hosts")
+	refusedOrigin = httperror.New(http.StatusForbidden, "ORIGIN_REFUSED", "web pages may not call this server; add the origin to the allowed origins if it is yours")
+	notFound      = httperror.New(http.StatusNotFound, "NOT_FOUND", "there is nothing here; MCP is served at /mcp, and at /sse for older clients")
+	badMethod     = httperror.New(http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", "this method is not served here")
+	notKnown      = httperror.New(http.StatusUnauthorized, "UNAUTHORIZED", "missing or invalid credential; send an agent key as Authorization: Bearer or as x-agent-key")
+	tooMany       = httperror.New(http.StatusTooManyRequests, "RATE_LIMITED", "too many requests at once; try again shortly")
+	notJSON       = httperror.New(http.StatusUnsupportedMediaType, "UNSUPPORTED_MEDIA_TYPE", "the body must be application/json, without a content encoding")
+	tooLarge      = httperror.New(http.StatusRequestEntityTooLarge, "BODY_TOO_LARGE", "the body is larger than this server accepts")
+	tooSlow       = httperror.New(http.StatusRequestTimeout, "BODY_TIMEOUT", "the body did not arrive in time")
+	badBody       = httperror.New(http.StatusBadRequest, "BAD_BODY", "the body could not be read")
+	broken        = httperror.New(http.StatusInternalServerError, "INTERNAL", "internal error")
+	notReady      = httperror.New(http.StatusServiceUnavailable, "NOT_READY", "the desk cannot work just now; its log says why")
+	closing       = httperror.New(http.StatusServiceUnavailable, "CLOSING", "the server is stopping")
 )
-
-type envelope struct {
-	Error struct {
-		Code    string `json:"code"`
-		Message string `json:"message"`
-	} `json:"error"`
-}
 
 // send writes the refusal and ends the connection after it: what is left of the
 // body is not worth reading.
-func (no refusal) send(w http.ResponseWriter) {
+func send(w http.ResponseWriter, no *refusal) {
 	h := w.Header()
 	for name := range h { // a handler that panicked may have described another body
-		if name != "Allow" && name != "Retry-After" && name != "Www-Authenticate" {
+		if name != "Allow" && name != "Www-Authenticate" {
 			h.Del(name)
 		}
 	}
-	var e envelope
-	e.Error.Code, e.Error.Message = no.code, no.message
-	body, err := json.Marshal(e)
-	if err != nil { // two strings always encode
-		body = nil
-	}
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Connection", "close")
-	w.WriteHeader(no.status)
-	_, _ = w.Write(body) // a client that has gone is no news
+	no.Write(w)
 }
 
 // harden sets the header fields that every answer of this door has, whatever

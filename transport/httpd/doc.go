@@ -59,8 +59,8 @@
 //
 // # Answers
 //
-// Refusals are {"error":{"code","message"}}, application/json, one fixed text
-// for each code, and close the connection. The few that net/http sends before a
+// Refusals have the envelope of package httperror, one fixed text for each cause,
+// and close the connection. The few that net/http sends before a
 // handler exists (malformed request, two Host fields, header fields too large)
 // are its own short texts, without any text of the caller. No answer carries a
 // CORS field unless Origin was allowed; those that a mounted handler sets are

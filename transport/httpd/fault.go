@@ -20,7 +20,7 @@ func (s *Server) internal(r *http.Request, cause string, attrs ...slog.Attr) *re
 	attrs = append(attrs, slog.String("cause", cause), slog.String("reference", ref), slog.String("route", route(r)), slog.String("method", method(r)))
 	s.log.LogAttrs(r.Context(), slog.LevelError, "internal error", attrs...)
 	no := broken
-	no.message += "; reference " + ref
+	no.Message += "; reference " + ref
 	return &no
 }
 
@@ -34,7 +34,7 @@ func (s *Server) caught(w *writer, r *http.Request, panicked any) {
 	if w.status != 0 {
 		panic(http.ErrAbortHandler) // part of an answer is out: cut it, so that it is not taken for whole
 	}
-	no.send(w)
+	send(w, no)
 }
 
 // callers lists the functions below a recovered panic, innermost first.

@@ -22,6 +22,7 @@ import (
 
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/transport/httpd"
+	"github.com/coatcheck-dev/coatcheck/transport/httperror"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -202,12 +203,10 @@ func request(method, target, body string, fields ...string) string {
 // code reads the envelope, and fails when it is anything else.
 func (a answer) code(t *testing.T) string {
 	t.Helper()
-	var e struct {
-		Error struct{ Code, Message string }
-	}
+	var e httperror.Body
 	dec := json.NewDecoder(strings.NewReader(a.body))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&e); err != nil || e.Error.Code == "" || e.Error.Message == "" {
+	if err := dec.Decode(&e); err != nil || e.Error.Code == "" || e.Error.Message == "" || e.Detail != e.Error.Message {
 		t.Fatalf("not an error envelope: %q", a.body)
 	}
 	return e.Error.Code

@@ -17,7 +17,7 @@ func (s *Server) serve(raw http.ResponseWriter, r *http.Request) {
 		_ = w.rc.SetReadDeadline(start.Add(s.limits.BodyTime))
 	}
 	if !s.active.enter() {
-		closing.send(w)
+		send(w, &closing)
 		return
 	}
 	defer s.active.leave()
@@ -29,7 +29,7 @@ func (s *Server) serve(raw http.ResponseWriter, r *http.Request) {
 	}()
 	no := s.answer(w, r)
 	if no != nil {
-		no.send(w)
+		send(w, no)
 	}
 	s.record(w, r, no, time.Since(start))
 }
@@ -107,8 +107,8 @@ func (s *Server) serveMounted(w *writer, r *http.Request, h http.Handler) *refus
 func (s *Server) record(w *writer, r *http.Request, no *refusal, took time.Duration) {
 	level, code := slog.LevelDebug, ""
 	if no != nil {
-		code = no.code
-		if code == refusedHost.code || code == refusedOrigin.code {
+		code = no.Code
+		if code == refusedHost.Code || code == refusedOrigin.Code {
 			level = slog.LevelWarn
 		}
 	}

@@ -101,7 +101,7 @@ func TestPanic(t *testing.T) {
 		a := d.raw(t, request("POST", "/mcp", "{}"))
 		want(t, a, 500, "INTERNAL")
 		_, ref, ok := strings.Cut(a.body, "reference ")
-		if ref = strings.TrimRight(ref, `"}`); !ok || len(ref) != 12 || !strings.Contains(d.logs.String(), ref) {
+		if ref, _, _ = strings.Cut(ref, `"`); !ok || len(ref) != 12 || !strings.Contains(d.logs.String(), ref) {
 			t.Fatalf("no reference that the log knows: %q", a.body)
 		}
 		if strings.Contains(a.body, canary) || a.header.Get("X-Canary") != "" {
