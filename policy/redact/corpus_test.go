@@ -80,7 +80,10 @@ func TestCorpus(t *testing.T) {
 				total += corpusCase(t, s, shape, value, befores[(i+k)%len(befores)], afters[(i*k)%len(afters)], e.Then(f))
 			}
 		}
-		cases := 200
+		cases := 500 // the long shapes are slow
+		if short {
+			cases = 6000
+		}
 		if *everyCase {
 			cases = 20000
 		}
@@ -89,4 +92,7 @@ func TestCorpus(t *testing.T) {
 		}
 	}
 	t.Logf("%d cases", total)
+	if total < 45_000 { // with those over the doors (transport/cli) more than 100,000
+		t.Error("fewer cases than there were")
+	}
 }
