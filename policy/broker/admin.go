@@ -14,9 +14,9 @@ import (
 // AddAgent registers an agent, for the owner, and returns its key, or "" for a
 // stdio agent. The key is not stored and cannot be shown again. Errors:
 // [identity.ErrAgentExists], *[vault.InvalidError], *[Denied].
-func (b *Broker) AddAgent(ctx context.Context, who identity.Principal, name string, stdio bool) (key string, err error) {
-	err = b.managed(ctx, who, audit.Entry{Event: "agent.created", Target: name}, func(tx *sqldb.Tx) (err error) {
-		key, err = b.c.Agents.Add(tx, name, stdio, b.now())
+func (b *Broker) AddAgent(ctx context.Context, who identity.Principal, a identity.NewAgent) (key string, err error) {
+	err = b.managed(ctx, who, audit.Entry{Event: "agent.created", Target: a.Name}, func(tx *sqldb.Tx) (err error) {
+		key, err = b.c.Agents.Add(tx, a, b.now())
 		return err
 	})
 	if err != nil {

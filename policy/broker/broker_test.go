@@ -352,7 +352,7 @@ func TestEveryRefusalIsRecordedAndSpendsNothing(t *testing.T) {
 	f.put(t, "a/sensitive", vault.Change{Tier: &tier}, base)
 	text := f.issue(t, local, broker.IssueRequest{Path: "a/b", Uses: 1})
 	stranger := identity.Principal{Kind: identity.Agent, Name: "local2", Door: policy.DoorMCP}
-	if _, err := f.AddAgent(t.Context(), owner, "local2", true); err != nil {
+	if _, err := f.AddAgent(t.Context(), owner, identity.NewAgent{Name: "local2", Stdio: true}); err != nil {
 		t.Fatal(err)
 	}
 	mistyped := text[:len(text)-1] + map[bool]string{true: "a", false: "b"}[text[len(text)-1] == 'b']
@@ -479,7 +479,7 @@ func TestSpendingChecksAgainstNow(t *testing.T) {
 			base, received := upstream(t)
 			f := newDesk(t, allowAll)
 			f.put(t, "a/b", vault.Change{}, base)
-			if _, err := f.AddAgent(t.Context(), owner, "worker", true); err != nil {
+			if _, err := f.AddAgent(t.Context(), owner, identity.NewAgent{Name: "worker", Stdio: true}); err != nil {
 				t.Fatal(err)
 			}
 			var who identity.Principal

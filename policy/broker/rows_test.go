@@ -81,7 +81,7 @@ func newOlder(t *testing.T) *older {
 	o := &older{db: db}
 	anyKey := rowmac.New([rowmac.KeySize]byte{})
 	if err := db.Update(t.Context(), func(tx *sqldb.Tx) (err error) {
-		if o.key, err = identity.New(anyKey).Add(tx, "web", false, morning); err != nil {
+		if o.key, err = identity.New(anyKey).Add(tx, identity.NewAgent{Name: "web"}, morning); err != nil {
 			return err
 		}
 		if o.ticket, _, err = handle.New(anyKey).Mint(tx, handle.Spec{Principal: "agent:web", Path: "a/b"}, morning); err != nil {

@@ -27,7 +27,7 @@ rules:
 // blind is an agent that may set below a/ and nothing else.
 func (f *fixture) blind(t *testing.T) identity.Principal {
 	t.Helper()
-	if _, err := f.AddAgent(t.Context(), owner, "blind", false); err != nil {
+	if _, err := f.AddAgent(t.Context(), owner, identity.NewAgent{Name: "blind"}); err != nil {
 		t.Fatal(err)
 	}
 	return identity.Principal{Kind: identity.Agent, Name: "blind", Door: policy.DoorMCP}

@@ -202,7 +202,7 @@ func (f *fixture) logTo(t *testing.T, w io.Writer) {
 // agent registers an agent.
 func (f *fixture) agent(t *testing.T, name string) identity.Principal {
 	t.Helper()
-	if _, err := f.AddAgent(t.Context(), owner, name, false); err != nil {
+	if _, err := f.AddAgent(t.Context(), owner, identity.NewAgent{Name: name}); err != nil {
 		t.Fatal(err)
 	}
 	return identity.Principal{Kind: identity.Agent, Name: name, Door: policy.DoorMCP}

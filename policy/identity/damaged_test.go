@@ -28,6 +28,8 @@ func TestEditedRows(t *testing.T) {
 		"a MAC of another type": `UPDATE agents SET mac = 7 WHERE name = 'web'`,
 		"a key of another type": `UPDATE agents SET key_hash = 7 WHERE name = 'web'`,
 		"a time that is none":   `UPDATE agents SET created_at = 'soon' WHERE name = 'web'`,
+		"bounds where none are": `UPDATE agents SET namespaces = 'a' WHERE name = 'web'`,
+		"a description":         `UPDATE agents SET description = 'The good one.' WHERE name = 'web'`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			db := open(t)
@@ -49,7 +51,7 @@ func TestEditedRows(t *testing.T) {
 						t.Errorf("let in: %+v", who)
 					}
 				}
-				_, err = s.Add(tx, "web", false, noon)
+				_, err = s.Add(tx, identity.NewAgent{Name: "web"}, noon)
 				want(t, "add", err, vault.ErrCorrupt)
 				_, err = s.ByKey(tx, third)
 				want(t, "another agent", err, nil)
@@ -78,15 +80,15 @@ func TestAnInsertedAgentIsDamage(t *testing.T) {
 	in(t, open(t), func(tx *sqldb.Tx, s *identity.Store) {
 		add(t, tx, s, "web", true)
 		for _, insert := range []string{
-			`INSERT INTO agents VALUES ('evil', x'` + hexOf(hash[:]) + `', 1, 0, x'')`,
-			`INSERT INTO agents SELECT 'evil', x'` + hexOf(hash[:]) + `', created_at, 0, mac FROM agents WHERE name = 'web'`,
+			`INSERT INTO agents (name, key_hash, created_at, revoked_at, mac) VALUES ('evil', x'` + hexOf(hash[:]) + `', 1, 0, x'')`,
+			`INSERT INTO agents (name, key_hash, created_at, revoked_at, mac) SELECT 'evil', x'` + hexOf(hash[:]) + `', created_at, 0, mac FROM agents WHERE name = 'web'`,
 		} {
 			exec(t, tx, insert)
 			_, err := s.ByKey(tx, "his key")
 			want(t, "by key", err, vault.ErrCorrupt)
 			exec(t, tx, `DELETE FROM agents WHERE name = 'evil'`)
 		}
-		exec(t, tx, `INSERT INTO agents SELECT 'evil', NULL, created_at, revoked_at, mac FROM agents WHERE name = 'web'`)
+		exec(t, tx, `INSERT INTO agents (name, key_hash, created_at, revoked_at, mac) SELECT 'evil', NULL, created_at, revoked_at, mac FROM agents WHERE name = 'web'`)
 		_, err := s.ByName(tx, "evil")
 		want(t, "by name", err, vault.ErrCorrupt)
 	})

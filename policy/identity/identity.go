@@ -4,7 +4,7 @@
 // client says of itself, and every failure to make one looks the same.
 //
 //	agents := identity.New(rows)
-//	key, err := agents.Add(tx, "claude", false, now) // shown once, stored as a hash
+//	key, err := agents.Add(tx, identity.NewAgent{Name: "claude"}, now) // shown once, stored as a hash
 //	who, err := agents.ByKey(tx, key)
 //	who.Door, who.Addr = policy.DoorMCP, addr
 //	err = agents.Alive(tx, who)                      // at each request: revoked means at once
@@ -23,7 +23,10 @@
 // key is replaced. A Principal remembers which registration it was made from,
 // so that a session opened with the old key ends with it.
 //
-// Not here: what anybody may do (package policy), scoped tokens and admins.
+// An agent may be limited to namespaces and to scopes ([Bounds]), beyond which it
+// gets nothing whatever the policy allows; within them the policy decides.
+//
+// Not here: what anybody may do (package policy).
 package identity
 
 import (
@@ -39,9 +42,10 @@ type Kind string
 
 // The kinds of a [Principal].
 const (
-	Owner Kind = "owner"
-	Admin Kind = "admin"
-	Agent Kind = "agent"
+	Owner       Kind = "owner"
+	Admin       Kind = "admin"
+	Agent       Kind = "agent"
+	ScopedToken Kind = "token"
 )
 
 // Names that no agent may be registered under, in any spelling of case.
@@ -74,6 +78,7 @@ type Principal struct {
 	Door   policy.Door
 	Addr   string // network address without port; "" where there is none
 	Client string // what the client calls itself: a label for the log, never an identity
+	Bounds Bounds // what it may do at most
 
 	since int64 // registration this was made from, microseconds; 0: none
 }
@@ -109,10 +114,13 @@ func LocalStdio() Principal {
 
 // Registration is one registered agent, as listed.
 type Registration struct {
-	Name      string
-	Stdio     bool
-	CreatedAt time.Time
-	RevokedAt time.Time // zero: live
-	KeyHint   string    // which sort of key it has, nothing of the key; "" over stdio
-	Damaged   bool      // this desk did not write it so: it is refused, and only the name is given
+	Name        string
+	Stdio       bool
+	Description string
+	Namespaces  Namespaces // what it is limited to; none: not limited
+	Scopes      Scopes     // what it is limited to; none: not limited
+	CreatedAt   time.Time
+	RevokedAt   time.Time // zero: live
+	KeyHint     string    // which sort of key it has, nothing of the key; "" over stdio
+	Damaged     bool      // this desk did not write it so: it is refused, and only the name is given
 }

@@ -48,7 +48,7 @@ func in(tb testing.TB, db *sqldb.DB, fn func(tx *sqldb.Tx, s *identity.Store)) {
 
 func add(tb testing.TB, tx *sqldb.Tx, s *identity.Store, name string, stdio bool) string {
 	tb.Helper()
-	key, err := s.Add(tx, name, stdio, noon)
+	key, err := s.Add(tx, identity.NewAgent{Name: name, Stdio: stdio}, noon)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -140,16 +140,16 @@ func TestStdioAgents(t *testing.T) {
 func TestNames(t *testing.T) {
 	in(t, open(t), func(tx *sqldb.Tx, s *identity.Store) {
 		for _, name := range []string{"", "a b", "a/b", "@stdio", "*", "é", "a\n", "local", "owner", "Local", "OWNER", strings.Repeat("a", 65)} {
-			_, err := s.Add(tx, name, false, noon)
+			_, err := s.Add(tx, identity.NewAgent{Name: name}, noon)
 			var bad *vault.InvalidError
 			if !errors.As(err, &bad) || bad.Field != "name" || name != "" && strings.Contains(err.Error(), name) && len(name) > 1 {
 				t.Errorf("%q: %v", name, err)
 			}
 		}
 		for _, name := range []string{"a", "A", "0", "_-", strings.Repeat("a", 64)} {
-			_, err := s.Add(tx, name, false, noon)
+			_, err := s.Add(tx, identity.NewAgent{Name: name}, noon)
 			want(t, name, err, nil)
-			_, err = s.Add(tx, name, true, noon)
+			_, err = s.Add(tx, identity.NewAgent{Name: name, Stdio: true}, noon)
 			want(t, name+" again", err, identity.ErrAgentExists)
 		}
 	})

@@ -30,7 +30,7 @@ func (a *app) agentAdd() *cobra.Command {
 		Example: "  coatcheck agent add claude-web > key.txt\n  coatcheck agent add cursor --stdio",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.asOwner(cmd.Context(), func(d *desk, who identity.Principal) error {
-				key, err := d.AddAgent(cmd.Context(), who, args[0], stdio)
+				key, err := d.AddAgent(cmd.Context(), who, identity.NewAgent{Name: args[0], Stdio: stdio})
 				if err != nil {
 					return err
 				}

@@ -29,7 +29,7 @@ func migrations() []sqldb.Migration {
 		embedded.Migrations()[:1], identity.Migrations()[:1], handle.Migrations()[:1], audit.Migrations()[:1], broker.Migrations()[:1],
 		identity.Migrations()[1:2], handle.Migrations()[1:2], clock.Migrations()[:1],
 		handle.Migrations()[2:3], audit.Migrations()[1:2], handle.Migrations()[3:4],
-		embedded.Migrations()[1:2],
+		embedded.Migrations()[1:2], identity.Migrations()[2:3],
 	} {
 		all = append(all, of...)
 	}

@@ -70,7 +70,7 @@ func (g *registry) update(do func(tx *sqldb.Tx) error) {
 func (g *registry) add(name string) (key string) {
 	g.t.Helper()
 	g.update(func(tx *sqldb.Tx) (err error) {
-		key, err = g.agents.Add(tx, name, false, time.Now())
+		key, err = g.agents.Add(tx, identity.NewAgent{Name: name}, time.Now())
 		return err
 	})
 	return key
