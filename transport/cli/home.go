@@ -73,25 +73,35 @@ allow_hosts: []
 # sends any other Origin is refused.
 allow_origins: []
 
-# Connections at once; requests and event streams of one agent at once; and how
-# long calls under way may go on when the server stops.
+# Proxies in front of this server whose X-Forwarded-For says who the client is:
+# addresses, and networks such as 10.0.0.0/8. From anybody else it means nothing.
+trusted_proxies: []
+
+# Connections at once; requests and event streams of one agent at once; requests
+# of one agent a second; requests of one address a second where no key is needed,
+# and its wrong keys a minute; and how long calls under way may go on when the
+# server stops.
 limits:
   connections: 4096
   requests: 64
   streams: 512
+  rate: 5000
+  open_rate: 100
+  failures: 600
   drain: 10s
 `
 
 type config struct {
-	KeySource    string   `yaml:"key_source"`
-	Listen       string   `yaml:"listen"`
-	TLSCert      string   `yaml:"tls_cert"`
-	TLSKey       string   `yaml:"tls_key"`
-	AllowHosts   []string `yaml:"allow_hosts"`
-	AllowOrigins []string `yaml:"allow_origins"`
-	Socket       string   `yaml:"socket"`
-	SocketUsers  []string `yaml:"socket_users"`
-	Limits       limits   `yaml:"limits"`
+	KeySource      string   `yaml:"key_source"`
+	Listen         string   `yaml:"listen"`
+	TLSCert        string   `yaml:"tls_cert"`
+	TLSKey         string   `yaml:"tls_key"`
+	AllowHosts     []string `yaml:"allow_hosts"`
+	AllowOrigins   []string `yaml:"allow_origins"`
+	TrustedProxies []string `yaml:"trusted_proxies"`
+	Socket         string   `yaml:"socket"`
+	SocketUsers    []string `yaml:"socket_users"`
+	Limits         limits   `yaml:"limits"`
 }
 
 // readConfig reads config.yaml strictly; a missing file means the defaults.
@@ -152,10 +162,10 @@ func configSyntax(file string, err error) error {
 	if !errors.As(err, &known) || known.GetToken() == nil {
 		return codedError{fmt.Errorf("%s: %w", file, err), exitPolicy, ""}
 	}
-	wrong := &policy.SyntaxError{File: file, Msg: known.GetMessage(), Hint: "known fields are key_source, listen, socket, socket_users, allow_hosts and allow_origins, for TLS tls_cert and tls_key, and limits with connections, requests, streams and drain"}
+	wrong := &policy.SyntaxError{File: file, Msg: known.GetMessage(), Hint: "known fields are key_source, listen, socket, socket_users, allow_hosts, allow_origins and trusted_proxies, for TLS tls_cert and tls_key, and limits with connections, requests, streams, rate, open_rate, failures and drain"}
 	wrong.Line, wrong.Column = known.GetToken().Position.Line, known.GetToken().Position.Column
 	if _, ok := errors.AsType[*yaml.TypeError](err); ok { // its text speaks of Go
-		wrong.Msg, wrong.Hint = "the value does not fit its field", "listen is text, as are key_source, socket, tls_cert and tls_key; socket_users, allow_hosts and allow_origins are lists of text; limits are numbers, and drain is a duration such as 10s"
+		wrong.Msg, wrong.Hint = "the value does not fit its field", "listen is text, as are key_source, socket, tls_cert and tls_key; socket_users, allow_hosts, allow_origins and trusted_proxies are lists of text; limits are numbers, and drain is a duration such as 10s"
 	}
 	return wrong
 }

@@ -13,6 +13,9 @@ type limits struct {
 	Connections *int    `yaml:"connections"`
 	Requests    *int    `yaml:"requests"`
 	Streams     *int    `yaml:"streams"`
+	Rate        *int    `yaml:"rate"`
+	OpenRate    *int    `yaml:"open_rate"`
+	Failures    *int    `yaml:"failures"`
 	Drain       *string `yaml:"drain"`
 }
 
@@ -29,7 +32,14 @@ func (l limits) httpd() (out httpd.Limits, err error) {
 		name string
 		from *int
 		to   *int
-	}{{"connections", l.Connections, &out.Connections}, {"requests", l.Requests, &out.PerPrincipal}, {"streams", l.Streams, &out.Streams}} {
+	}{
+		{"connections", l.Connections, &out.Connections},
+		{"requests", l.Requests, &out.PerPrincipal},
+		{"streams", l.Streams, &out.Streams},
+		{"rate", l.Rate, &out.Rate},
+		{"open_rate", l.OpenRate, &out.OpenRate},
+		{"failures", l.Failures, &out.Failures},
+	} {
 		switch {
 		case n.from == nil:
 		case *n.from < 1 || *n.from > most:

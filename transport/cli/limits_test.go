@@ -19,6 +19,7 @@ import (
 // settable are the limits that config.yaml has a field for.
 var settable = map[string]string{
 	"Limits.Connections": "limits.connections", "Limits.PerPrincipal": "limits.requests", "Limits.Streams": "limits.streams", "Limits.Drain": "limits.drain",
+	"Limits.Rate": "limits.rate", "Limits.OpenRate": "limits.open_rate", "Limits.Failures": "limits.failures",
 }
 
 // limitTable is the README's: what stands beside each field, with the default that
@@ -108,7 +109,8 @@ func inWords(v reflect.Value, what string) string {
 // TestLimitDefaults: config.yaml as init writes it says what is in force anyway.
 func TestLimitDefaults(t *testing.T) {
 	d := httpd.DefaultLimits()
-	want := fmt.Sprintf("limits:\n  connections: %d\n  requests: %d\n  streams: %d\n  drain: %s\n", d.Connections, d.PerPrincipal, d.Streams, d.Drain)
+	want := fmt.Sprintf("limits:\n  connections: %d\n  requests: %d\n  streams: %d\n  rate: %d\n  open_rate: %d\n  failures: %d\n  drain: %s\n",
+		d.Connections, d.PerPrincipal, d.Streams, d.Rate, d.OpenRate, d.Failures, d.Drain)
 	if !strings.Contains(cli.DefaultConfig, want) {
 		t.Errorf("config.yaml does not have\n%s", want)
 	}

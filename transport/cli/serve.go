@@ -145,14 +145,18 @@ func (a *app) serve(ctx context.Context, d *desk, c config, insecure bool) error
 	if err != nil {
 		return codedError{err, exitPolicy, "Check limits in " + d.home.config() + "."}
 	}
+	proxies, err := proxiesOf(c.TrustedProxies)
+	if err != nil {
+		return codedError{err, exitPolicy, "Check trusted_proxies in " + d.home.config() + "."}
+	}
 	offered := d.server()
 	caller := func(r *http.Request) (identity.Principal, bool) { return httpd.PrincipalFrom(r.Context()) }
 	server, err := httpd.New(httpd.Config{ //nolint:contextcheck // binding a port does not wait
 		Listen: c.Listen, CertFile: c.TLSCert, KeyFile: c.TLSKey, InsecureListen: insecure,
 		Socket: c.Socket, SocketUsers: users, Private: a.private(d.home), Program: program(),
-		AllowHosts: c.AllowHosts, AllowOrigins: c.AllowOrigins, Version: versionText(), Log: d.log,
+		AllowHosts: c.AllowHosts, AllowOrigins: c.AllowOrigins, TrustedProxies: proxies, Version: versionText(), Log: d.log,
 		Limits: bounds,
-		Authenticate: func(ctx context.Context, key string) (who identity.Principal, err error) {
+		Authenticate: func(ctx context.Context, key, _ string) (who identity.Principal, err error) {
 			err = d.db.View(ctx, func(tx *sqldb.Tx) error {
 				who, err = d.agents.ByKey(tx, key)
 				return err

@@ -22,14 +22,16 @@ func (s *Server) admit(w *writer, r *http.Request) (_ *http.Request, done func()
 		return nil, nil, no
 	}
 	s.conns.busy(r.Context())
-	id, of := who.ID(), s.quota
-	if r.Method == http.MethodGet {
+	id := string(who.Kind) + ":" + who.Name // an agent's tokens share what one may have
+	if wait := s.rate.take(id); wait > 0 {
+		return nil, nil, later(tooFast, wait)
+	}
+	of := s.quota
+	if r.Method == http.MethodGet && route(r) != restRoute {
 		of = s.streams
 	}
 	if !of.take(id) {
-		no := tooMany
-		no.RetryAfter = s.limits.RetryAfter
-		return nil, nil, &no
+		return nil, nil, later(tooMany, s.limits.RetryAfter)
 	}
 	done = func() { of.give(id) }
 	data, no := s.body(w, r)
@@ -49,8 +51,25 @@ func (s *Server) admit(w *writer, r *http.Request) (_ *http.Request, done func()
 		cancel()
 		of.give(id)
 	}
-	r = r.WithContext(ctx)
+	return hand(r.WithContext(ctx), data), done, nil
+}
+
+// admitOpen bounds a request that needs no credential, and returns it as a
+// handler may have it: without a principal, whatever credential it brings.
+func (s *Server) admitOpen(w *writer, r *http.Request) (*http.Request, *refusal) {
+	if wait := s.open.take(s.source(r).payer); wait > 0 {
+		return nil, later(tooFast, wait)
+	}
+	data, no := s.body(w, r)
+	if no != nil {
+		return nil, no
+	}
+	return hand(r.WithContext(context.WithValue(r.Context(), stoppingKey{}, s.stopping)), data), nil
+}
+
+// hand makes r ready to be handed over.
+func hand(r *http.Request, body []byte) *http.Request {
 	dropCredentials(r.Header) // of a copy it would be thousands of copies
-	withBody(r, data)
-	return r, done, nil
+	withBody(r, body)
+	return r
 }

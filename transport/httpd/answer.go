@@ -2,6 +2,7 @@ package httpd
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/coatcheck-dev/coatcheck/transport/httperror"
 )
@@ -15,7 +16,9 @@ var (
 	refusedOrigin = httperror.New(http.StatusForbidden, "ORIGIN_REFUSED", "web pages may not call this server; add the origin to the allowed origins if it is yours")
 	notFound      = httperror.New(http.StatusNotFound, "NOT_FOUND", "there is nothing here; MCP is served at /mcp, and at /sse for older clients")
 	badMethod     = httperror.New(http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", "this method is not served here")
-	notKnown      = httperror.New(http.StatusUnauthorized, "UNAUTHORIZED", "missing or invalid credential; send an agent key as Authorization: Bearer or as x-agent-key")
+	notKnown      = httperror.New(http.StatusUnauthorized, "UNAUTHORIZED", "missing or invalid credential; send an agent key or token as Authorization: Bearer or as x-agent-key")
+	tooFast       = httperror.New(http.StatusTooManyRequests, "RATE_LIMITED", "too many requests; try again later")
+	tooWrong      = httperror.New(http.StatusTooManyRequests, "RATE_LIMITED", "too many wrong credentials came from this address; try again later")
 	tooMany       = httperror.New(http.StatusTooManyRequests, "RATE_LIMITED", "too many requests at once; try again shortly")
 	notJSON       = httperror.New(http.StatusUnsupportedMediaType, "UNSUPPORTED_MEDIA_TYPE", "the body must be application/json, without a content encoding")
 	tooLarge      = httperror.New(http.StatusRequestEntityTooLarge, "BODY_TOO_LARGE", "the body is larger than this server accepts")
@@ -25,6 +28,28 @@ var (
 	notReady      = httperror.New(http.StatusServiceUnavailable, "NOT_READY", "the desk cannot work just now; its log says why")
 	closing       = httperror.New(http.StatusServiceUnavailable, "CLOSING", "the server is stopping")
 )
+
+// later is a refusal for now.
+func later(no refusal, wait time.Duration) *refusal {
+	no.RetryAfter = wait
+	return &no
+}
+
+// told is a refusal as the clients of a route know it: those of the REST door
+// know one code for all that is wrong with a request, whatever the status
+// (CONTRACT R11). The log has the closer one.
+func told(no *refusal, route string) *refusal {
+	if route != restRoute {
+		return no
+	}
+	switch no.Status {
+	case http.StatusBadRequest, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType:
+		general := *no
+		general.Code = "VALIDATION_ERROR"
+		return &general
+	}
+	return no
+}
 
 // send writes the refusal and ends the connection after it: what is left of the
 // body is not worth reading.
@@ -67,7 +92,7 @@ func share(h http.Header, origin string) {
 // preflightFields tell an allowed origin what its pages may send. Ten minutes is
 // how long a browser may remember.
 func preflightFields(h http.Header) {
-	h.Set("Access-Control-Allow-Methods", "GET, POST, DELETE")
+	h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE")
 	h.Set("Access-Control-Allow-Headers", "Authorization, X-Agent-Key, Content-Type, Accept, Last-Event-ID, Mcp-Session-Id, Mcp-Protocol-Version, Mcp-Method, Mcp-Name")
 	h.Set("Access-Control-Max-Age", "600")
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 
@@ -54,7 +53,8 @@ func credential(h http.Header) (key string, ok bool) {
 	return key, true
 }
 
-// who authenticates r. Every failure of the credential is the same answer.
+// who authenticates r. Every failure of the credential is the same answer, except
+// that it is not even looked up while too many have failed (see wrong).
 func (s *Server) who(w http.ResponseWriter, r *http.Request) (identity.Principal, *refusal) {
 	refuse := func() (identity.Principal, *refusal) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="coatcheck"`)
@@ -64,9 +64,18 @@ func (s *Server) who(w http.ResponseWriter, r *http.Request) (identity.Principal
 	if !ok {
 		return refuse()
 	}
-	who, err := s.authenticate(r.Context(), key)
+	from := s.source(r)
+	try := s.wrong.attempt(from.payer, key)
+	known, wait := s.wrong.begin(try)
+	if wait > 0 {
+		return identity.Principal{}, later(tooWrong, wait)
+	}
+	how := nothing
+	defer func() { s.wrong.end(try, known, how) }()
+	who, err := s.authenticate(r.Context(), key, from.addr)
 	switch {
 	case errors.Is(err, identity.ErrUnauthenticated):
+		how = unknown
 		return refuse()
 	case err == nil && who.Kind == "":
 		err = errors.New("authenticated as nobody")
@@ -74,10 +83,10 @@ func (s *Server) who(w http.ResponseWriter, r *http.Request) (identity.Principal
 	case err != nil:
 		return identity.Principal{}, s.internal(r, "authentication failed", slog.Any("error", err))
 	}
-	who.Door = policy.DoorMCP
-	who.Addr, _, err = net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		who.Addr = "" // an address is a label; no label is no reason to refuse
+	how = right
+	who.Door, who.Addr = policy.DoorMCP, from.addr
+	if route(r) == restRoute {
+		who.Door = policy.DoorREST
 	}
 	return who, nil
 }

@@ -14,11 +14,11 @@ import (
 func TestCredentials(t *testing.T) {
 	long := strings.Repeat("a", 513)
 	d := start(t, func(c *httpd.Config) {
-		c.Authenticate = func(ctx context.Context, k string) (identity.Principal, error) {
+		c.Authenticate = func(ctx context.Context, k, addr string) (identity.Principal, error) {
 			if k == "" || k == long || strings.ContainsAny(k, " \u00e9") {
 				t.Errorf("asked for a key of a wrong form")
 			}
-			return authenticate(ctx, k)
+			return authenticate(ctx, k, addr)
 		}
 	})
 	var first string

@@ -15,7 +15,8 @@ import (
 // set when the request came in; it ends here, because a stream may last.
 func (s *Server) body(w *writer, r *http.Request) ([]byte, *refusal) {
 	has := r.Body != nil && r.Body != http.NoBody
-	if (has || r.Method == http.MethodPost) && !isJSON(r.Header) {
+	// Messages of MCP always have a body; REST has calls without (CONTRACT R13).
+	if (has || r.Method == http.MethodPost && route(r) != restRoute) && !isJSON(r.Header) {
 		return nil, &notJSON
 	}
 	if r.ContentLength > s.limits.Body {

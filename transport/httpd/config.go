@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
@@ -23,10 +25,12 @@ const NoListen = "none"
 var ErrInsecureListen = errors.New("agent keys would cross the network in clear text")
 
 // Authenticate turns a credential into its principal. The key is as the client
-// sent it, 1 to 512 bytes of visible ASCII. An error that is
+// sent it, 1 to 512 bytes of visible ASCII. addr is the client's address, without
+// port and zone, an IPv4 one always in its own form; "" when there is none or it
+// is not known, which is in no list of addresses. An error that is
 // [identity.ErrUnauthenticated] becomes 401; any other is an internal error
 // whose text goes nowhere.
-type Authenticate func(ctx context.Context, key string) (identity.Principal, error)
+type Authenticate func(ctx context.Context, key, addr string) (identity.Principal, error)
 
 // Alive tells whether a principal that was authenticated earlier may still act.
 // [identity.ErrUnauthenticated] and vault.ErrCorrupt end its requests under way;
@@ -67,6 +71,12 @@ type Config struct {
 	// SCHEME://HOST[:PORT], exact. None by default.
 	AllowOrigins []string
 
+	// TrustedProxies are the networks of the proxies whose X-Forwarded-For is
+	// believed: the rightmost address there that is none of theirs is the client's.
+	// From anybody else, and over Socket, the field means nothing. A proxy must
+	// append to the field, or set it, itself. None by default.
+	TrustedProxies []netip.Prefix
+
 	// CertFile and KeyFile are a PEM certificate chain and its key, both or
 	// neither. With them the server speaks TLS 1.2 or later.
 	CertFile, KeyFile string
@@ -92,6 +102,15 @@ type Config struct {
 	// can still carry the answers to calls under way.
 	SSE http.Handler
 
+	// REST serves every path that begins with /v1/, as it was sent; without it they
+	// are 404. It is called as MCP is, but a GET there is a call like the others and
+	// no stream, and a call without a body needs no Content-Type.
+	REST http.Handler
+
+	// RESTOpen are the paths under /v1/, exact, that need no credential. REST gets
+	// them without a principal.
+	RESTOpen []string
+
 	// Ready tells /readyz whether the desk can work: nil, or an error of which
 	// the log shows the type and nobody the text. Its context ends after 2 s.
 	Ready func(ctx context.Context) error
@@ -105,6 +124,19 @@ type Config struct {
 
 	// Limits bound what a client may take; zero fields mean the default.
 	Limits Limits
+}
+
+// check finds what is wrong with a configuration by itself.
+func (cfg *Config) check() error {
+	if cfg.Authenticate == nil || cfg.Alive == nil || cfg.MCP == nil || cfg.Ready == nil {
+		return errors.New("httpd: Authenticate, Alive, MCP and Ready are required")
+	}
+	for _, path := range cfg.RESTOpen {
+		if cfg.REST == nil || !strings.HasPrefix(path, restRoute+"/") {
+			return errors.New("httpd: RESTOpen has paths of REST, which begin with /v1/")
+		}
+	}
+	return checkProxies(cfg.TrustedProxies)
 }
 
 const (
@@ -126,9 +158,12 @@ type Limits struct {
 	Connections  int           // connections at once; 4,096; the one idle longest ends
 	PerPrincipal int           // requests of one agent at once, without its streams; 64; refused (429)
 	Streams      int           // event streams (GET requests) of one agent at once; 512; refused (429)
+	Rate         int           // requests of one agent a second, twice as many at once, those by its tokens counted apart; 5,000; refused (429)
+	OpenRate     int           // requests of one address a second under /v1 where no credential is needed, twice as many at once; 100; refused (429)
+	Failures     int           // wrong credentials of one address a minute (of IPv6: a /64, over the unix socket: a user), one and the same a tenth as often; 600; refused (429), but for those that were right within 10 min
 	Recheck      time.Duration // between two looks whether the agents that have requests and streams under way are revoked; 2 s; theirs end
 	Drain        time.Duration // for calls under way when the server stops, then again for those cut to notice; 10 s; they are cancelled
-	RetryAfter   time.Duration // what 429 asks for, in whole seconds; 1 s;
+	RetryAfter   time.Duration // what 429 asks for when too many run at once, in whole seconds; 1 s;
 }
 
 // DefaultLimits are what zero fields mean.
@@ -140,7 +175,7 @@ func DefaultLimits() Limits {
 func (l Limits) withDefaults() (Limits, error) {
 	for _, n := range []int64{
 		int64(l.Header), l.Body, int64(l.HeaderTime), int64(l.BodyTime), int64(l.WriteTime), int64(l.IdleTime),
-		int64(l.Connections), int64(l.PerPrincipal), int64(l.Streams), int64(l.Recheck), int64(l.Drain), int64(l.RetryAfter),
+		int64(l.Connections), int64(l.PerPrincipal), int64(l.Streams), int64(l.Rate), int64(l.OpenRate), int64(l.Failures), int64(l.Recheck), int64(l.Drain), int64(l.RetryAfter),
 	} {
 		if n < 0 {
 			return l, errors.New("a limit is negative; zero means the default")
@@ -155,6 +190,9 @@ func (l Limits) withDefaults() (Limits, error) {
 	l.Connections = orDefault(l.Connections, 4096)
 	l.PerPrincipal = orDefault(l.PerPrincipal, 64)
 	l.Streams = orDefault(l.Streams, 512)
+	l.Rate = orDefault(l.Rate, 5000)
+	l.OpenRate = orDefault(l.OpenRate, 100)
+	l.Failures = orDefault(l.Failures, 600)
 	l.Recheck = orDefault(l.Recheck, 2*time.Second)
 	l.Drain = orDefault(l.Drain, 10*time.Second)
 	l.RetryAfter = orDefault(l.RetryAfter, time.Second)

@@ -53,16 +53,26 @@ func callers() []string {
 	}
 }
 
+// restRoute names all that lies below it: the rest of the path is a secret's.
+const restRoute = "/v1"
+
 // route and method name what was asked without repeating it.
 func route(r *http.Request) string {
-	if r.URL == nil {
-		return "other"
-	}
-	switch p := r.URL.EscapedPath(); p {
-	case "/mcp", "/sse", "/messages", "/healthz", "/readyz":
+	switch p := rawPath(r); {
+	case p == "/mcp", p == "/sse", p == "/messages", p == "/healthz", p == "/readyz":
 		return p
+	case strings.HasPrefix(p, restRoute+"/"):
+		return restRoute
 	}
 	return "other"
+}
+
+// rawPath is the path as it was sent. That of url.URL is decoded, and its
+// EscapedPath is encoded anew, %2F lost, where the sender left a character as it
+// is that has to be encoded.
+func rawPath(r *http.Request) string {
+	path, _, _ := strings.Cut(r.RequestURI, "?")
+	return path
 }
 
 func method(r *http.Request) string {

@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	routes  = []string{"/mcp", "/sse", "/messages", "/healthz", "/readyz", "/", "/nothing?x=1"}
+	routes  = []string{"/mcp", "/sse", "/messages", "/healthz", "/readyz", "/", "/nothing?x=1", "/v1/secrets/a%2Fb", "/v1/health"}
 	methods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "BREW"}
 )
 
@@ -238,7 +238,7 @@ func TestOtherPathsAreNotFound(t *testing.T) {
 	d := start(t, nil)
 	for _, path := range []string{
 		"/", "/mcp/", "//mcp", "/./mcp", "/x/../mcp", "/%6dcp", "/mcp%2f", "/mcp%00", "/MCP", "/mcp;x", "/debug/pprof/", "/debug/vars",
-		"/metrics", "/sse/", "/sse/messages", "/message", "/v1/secrets", "/favicon.ico", "/.well-known/oauth-protected-resource", "/healthz/", "/readyz/", "/ready",
+		"/metrics", "/sse/", "/sse/messages", "/message", "/favicon.ico", "/v1", "/V1/secrets", "//v1/secrets", "/./v1/secrets", "/%76%31/secrets", "/%76%31/secret|s", "/v1%2Fsecrets", "/v1;/secrets", "/v2/secrets", "/.well-known/oauth-protected-resource", "/healthz/", "/readyz/", "/ready",
 	} {
 		t.Run(path, func(t *testing.T) {
 			for _, method := range []string{"GET", "POST", "DELETE"} {

@@ -33,7 +33,7 @@ const (
 )
 
 // authenticate knows two agents.
-func authenticate(_ context.Context, k string) (identity.Principal, error) {
+func authenticate(_ context.Context, k, _ string) (identity.Principal, error) {
 	switch k {
 	case key:
 		return identity.Principal{Kind: identity.Agent, Name: "one"}, nil
@@ -55,7 +55,7 @@ func ready(context.Context) error { return nil }
 type desk struct {
 	addr, port string
 	url        string
-	calls      atomic.Int64 // that reached the mounted handler
+	calls      atomic.Int64 // that reached a mounted handler
 	logs       *buffer
 	stop       func() error // ends Serve and returns its error
 }
@@ -78,8 +78,9 @@ func (b *buffer) String() string {
 	return b.buf.String()
 }
 
-// start serves until the test ends. Without handlers of its own, /mcp, /sse and
-// /messages answer 200 with the body's length.
+// start serves until the test ends. Without handlers of its own, /mcp, /sse,
+// /messages and all below /v1/ answer 200 with the body's length; /v1/health does
+// so to anybody.
 func start(t *testing.T, change func(*httpd.Config)) *desk {
 	t.Helper()
 	d := &desk{logs: &buffer{}}
@@ -95,11 +96,11 @@ func start(t *testing.T, change func(*httpd.Config)) *desk {
 			_, _ = fmt.Fprintf(w, "%d", len(body))
 		}),
 	}
-	cfg.SSE = cfg.MCP
+	cfg.SSE, cfg.REST, cfg.RESTOpen = cfg.MCP, cfg.MCP, []string{"/v1/health"}
 	if change != nil {
 		change(&cfg)
 	}
-	for _, h := range []*http.Handler{&cfg.MCP, &cfg.SSE} {
+	for _, h := range []*http.Handler{&cfg.MCP, &cfg.SSE, &cfg.REST} {
 		if inner := *h; inner != nil {
 			*h = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				d.calls.Add(1)

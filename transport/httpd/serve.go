@@ -3,6 +3,7 @@ package httpd
 import (
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -29,7 +30,7 @@ func (s *Server) serve(raw http.ResponseWriter, r *http.Request) {
 	}()
 	no := s.answer(w, r)
 	if no != nil {
-		send(w, no)
+		send(w, told(no, route(r)))
 	}
 	s.record(w, r, no, time.Since(start))
 }
@@ -51,12 +52,17 @@ func (s *Server) answer(w *writer, r *http.Request) *refusal {
 		mounted = s.mcp
 	case "/sse", "/messages":
 		mounted = s.sse
+	case restRoute:
+		mounted = s.rest
 	}
 	if mounted != nil {
 		if r.Method == http.MethodOptions && origin != "" && r.Header.Get("Access-Control-Request-Method") != "" {
 			w.preflight = true // a browser sends no credential with it
 			w.WriteHeader(http.StatusNoContent)
 			return nil
+		}
+		if slices.Contains(s.restOpen, rawPath(r)) {
+			return s.serveOpen(w, r)
 		}
 		return s.serveMounted(w, r, mounted)
 	}
@@ -102,6 +108,16 @@ func (s *Server) serveMounted(w *writer, r *http.Request, h http.Handler) *refus
 	return nil
 }
 
+// serveOpen hands over a request of the REST door that needs no credential.
+func (s *Server) serveOpen(w *writer, r *http.Request) *refusal {
+	r, no := s.admitOpen(w, r)
+	if no != nil {
+		return no
+	}
+	s.rest.ServeHTTP(w, r)
+	return nil
+}
+
 // record logs what became of a request. What a web page tried is worth a
 // warning; the rest is for whoever looks.
 func (s *Server) record(w *writer, r *http.Request, no *refusal, took time.Duration) {
@@ -112,6 +128,9 @@ func (s *Server) record(w *writer, r *http.Request, no *refusal, took time.Durat
 			level = slog.LevelWarn
 		}
 	}
+	if !s.log.Enabled(r.Context(), level) {
+		return
+	}
 	s.log.LogAttrs(r.Context(), level, "request", slog.String("method", method(r)), slog.String("route", route(r)),
-		slog.Int("status", w.status), slog.String("code", code), slog.String("addr", r.RemoteAddr), slog.Duration("took", took))
+		slog.Int("status", w.status), slog.String("code", code), slog.String("addr", s.source(r).addr), slog.Duration("took", took))
 }

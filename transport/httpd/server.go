@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -23,8 +24,14 @@ type Server struct {
 	conns        *connections
 	quota        *quota // of requests
 	streams      *quota
+	rate         *pace[string] // of requests
+	open         *pace[string] // of requests without a credential, by source
+	wrong        *wrong
 	authenticate Authenticate
 	mcp, sse     http.Handler
+	rest         http.Handler
+	restOpen     []string
+	proxies      []netip.Prefix
 	health       []byte
 	localHealth  []byte
 	ready        readiness
@@ -44,10 +51,13 @@ type Server struct {
 // error before anything is served. Errors: [ErrInsecureListen], those of the
 // socket and of the certificate, and sentences about a field.
 func New(cfg Config) (_ *Server, err error) {
-	if cfg.Authenticate == nil || cfg.Alive == nil || cfg.MCP == nil || cfg.Ready == nil {
-		return nil, errors.New("httpd: Authenticate, Alive, MCP and Ready are required")
+	if err := cfg.check(); err != nil {
+		return nil, err
 	}
-	s := &Server{authenticate: cfg.Authenticate, mcp: cfg.MCP, sse: cfg.SSE, log: cfg.Log, stopping: make(chan struct{})}
+	s := &Server{
+		authenticate: cfg.Authenticate, mcp: cfg.MCP, sse: cfg.SSE, rest: cfg.REST, restOpen: cfg.RESTOpen, proxies: cfg.TrustedProxies,
+		log: cfg.Log, stopping: make(chan struct{}),
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -59,6 +69,7 @@ func New(cfg Config) (_ *Server, err error) {
 	}
 	s.ready.check, s.ready.tell = cfg.Ready, s.unready
 	s.conns, s.quota, s.streams = newConnections(s.limits.Connections), newQuota(s.limits.PerPrincipal), newQuota(s.limits.Streams)
+	s.rate, s.open, s.wrong = newRate(s.limits.Rate), newRate(s.limits.OpenRate), newWrong(s.limits.Failures)
 	if err := s.bind(cfg); err != nil {
 		return nil, errors.Join(err, s.unbind())
 	}

@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -255,6 +256,15 @@ func TestNewRefuses(t *testing.T) {
 		"negative limit":     {func(c *httpd.Config) { c.Limits.Body = -1 }, "negative"},
 		"tiny header limit":  {func(c *httpd.Config) { c.Limits.Header = 100 }, "header limit"},
 		"negative recheck":   {func(c *httpd.Config) { c.Limits.Recheck = -1 }, "negative"},
+		"open path alone":    {func(c *httpd.Config) { c.RESTOpen = []string{"/v1/health"} }, "/v1/"},
+		"open path of MCP":   {func(c *httpd.Config) { c.REST, c.RESTOpen = http.NotFoundHandler(), []string{"/mcp"} }, "/v1/"},
+		"everybody trusted":  {func(c *httpd.Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")} }, "trusted proxy"},
+		"bits beyond":        {func(c *httpd.Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.1/8")} }, "trusted proxy"},
+		"IPv4 in IPv6":       {func(c *httpd.Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("::ffff:10.0.0.0/104")} }, "trusted proxy"},
+		"no proxy":           {func(c *httpd.Config) { c.TrustedProxies = make([]netip.Prefix, 1) }, "trusted proxy"},
+		"negative rate":      {func(c *httpd.Config) { c.Limits.Rate = -1 }, "negative"},
+		"negative open rate": {func(c *httpd.Config) { c.Limits.OpenRate = -1 }, "negative"},
+		"negative failures":  {func(c *httpd.Config) { c.Limits.Failures = -1 }, "negative"},
 		"negative principal": {func(c *httpd.Config) { c.Limits.PerPrincipal = -1 }, "negative"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,16 +5,19 @@ package httpd_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/transport/httpd"
 	"github.com/coatcheck-dev/coatcheck/transport/socket"
 	"github.com/coatcheck-dev/coatcheck/vault"
@@ -150,4 +153,34 @@ func TestStrangers(t *testing.T) {
 	if got := strings.Count(text.String(), "turned away"); got != 2 || strings.Count(text.String(), "level=ERROR") != 1 {
 		t.Errorf("%d warnings:\n%s", got, text.String())
 	}
+}
+
+// TestSocketSource: over the socket there is no address, whatever a field says;
+// what is wrong is charged to the user.
+func TestSocketSource(t *testing.T) {
+	path := socketPath(t)
+	var addrs []string
+	d := start(t, func(c *httpd.Config) {
+		c.Socket, c.Limits.Failures = path, 1
+		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/1"), netip.MustParsePrefix("::/1")}
+		c.Authenticate = func(ctx context.Context, k, addr string) (identity.Principal, error) {
+			addrs = append(addrs, addr)
+			return authenticate(ctx, k, addr)
+		}
+		c.REST = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			who, _ := httpd.PrincipalFrom(r.Context())
+			addrs = append(addrs, who.Addr)
+		})
+	})
+	get := func(k string) answer {
+		return overSocket(t, path, "GET /v1/secrets/a HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 198.51.100.7\r\nAuthorization: Bearer "+k+"\r\n\r\n")
+	}
+	want(t, get(key), 200, "")
+	want(t, get("ass_live_wrong"), 401, "UNAUTHORIZED")
+	want(t, get("ass_live_wrong2"), 429, "RATE_LIMITED")
+	want(t, get(key), 200, "")
+	if len(addrs) != 5 || strings.Join(addrs, "") != "" {
+		t.Errorf("addresses over the socket: %q", addrs)
+	}
+	want(t, d.raw(t, request("GET", "/v1/secrets/a", "", "Authorization: Bearer ass_live_wrong2")), 401, "UNAUTHORIZED")
 }

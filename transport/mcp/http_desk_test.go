@@ -24,7 +24,7 @@ func newDoor(t *testing.T, limits httpd.Limits, more ...tools.Tool) (w *web, sto
 	t.Helper()
 	return newDoorFor(t, httpd.Config{
 		Limits: limits,
-		Authenticate: func(_ context.Context, key string) (identity.Principal, error) {
+		Authenticate: func(_ context.Context, key, _ string) (identity.Principal, error) {
 			return identity.Principal{Kind: identity.Agent, Name: key}, nil
 		},
 		Alive: func(context.Context, identity.Principal) error { return nil },

@@ -46,7 +46,7 @@ func (g *registry) door(recheck time.Duration, more ...tools.Tool) *web {
 	g.t.Helper()
 	w, _, _ := newDoorFor(g.t, httpd.Config{
 		Limits: httpd.Limits{Recheck: recheck},
-		Authenticate: func(ctx context.Context, key string) (who identity.Principal, err error) {
+		Authenticate: func(ctx context.Context, key, _ string) (who identity.Principal, err error) {
 			err = g.db.View(ctx, func(tx *sqldb.Tx) error {
 				who, err = g.agents.ByKey(tx, key)
 				return err

@@ -43,7 +43,7 @@ func realDesk(t *testing.T, path string, hold <-chan struct{}) (stop func()) {
 	}, nil)
 	srv, err := httpd.New(httpd.Config{
 		Listen: httpd.NoListen, Socket: path,
-		Authenticate: func(_ context.Context, k string) (identity.Principal, error) {
+		Authenticate: func(_ context.Context, k, _ string) (identity.Principal, error) {
 			if k != key {
 				return identity.Principal{}, identity.ErrUnauthenticated
 			}
