@@ -37,10 +37,11 @@ var layers = [][]string{
 	{"transport/mcp"},
 	{"transport/socket"},
 	{"transport/mcp/bridge"},
+	{"transport/dotenv"},
+	{"transport/rest"},
 	{"transport/httpd"},
 	{"transport/connect/jsonc"},
 	{"transport/connect"},
-	{"transport/dotenv"},
 	{"transport/cli"},
 	{"."},
 }
@@ -74,7 +75,8 @@ var reserved = map[string][]string{
 	"unsafe":                      {"vault/private", "vault/sqldb/faults"},
 	"C":                           {},
 
-	module + "/vault/sqldb/faults": {}, // tests break disks
+	module + "/vault/sqldb/faults":   {}, // tests break disks
+	"github.com/go-json-experiment/": {"transport/rest"},
 }
 
 // furniture is what may stand at the top of the repository beside dotfiles.

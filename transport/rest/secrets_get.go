@@ -1,0 +1,84 @@
+package rest
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/coatcheck-dev/coatcheck/policy/broker"
+	"github.com/coatcheck-dev/coatcheck/vault"
+)
+
+// getQuery selects a version.
+type getQuery struct {
+	Version int `json:"version,omitempty" jsonschema:"minimum=1" jsonschema_description:"Left out: the latest."`
+}
+
+func (g *getQuery) read(q *query) { g.Version = q.number("version", 1) }
+
+// getSecret gives a value, or the list of a namespace: edition B's clients ask
+// for both at the same place (R2). A secret and a namespace never share a path,
+// so that what is there decides, once the request itself does not:
+//
+//   - a version, or a namespace in one segment and a key in the next, as the MCP
+//     server and the command line send them: the value
+//   - one segment, sent by the command line: the list
+//   - something that the caller may list lies below the path: the list
+//   - else the value, and its error when there is none
+func (h *Handler) getSecret(c *call, in *getQuery) (any, error) {
+	listing := false
+	switch definite := in.Version > 0 || len(c.named) == 2 && c.named[0].slashed(); {
+	case definite:
+	case len(c.named) == 1 && c.isCLI():
+		listing = true
+	default:
+		some, err := h.desk.List(c.ctx, c.who, broker.ListRequest{Prefix: below(string(c.path)), Limit: 1})
+		if err != nil {
+			return nil, err
+		}
+		listing = len(some.Items) > 0 || some.Next != ""
+	}
+	if listing {
+		return h.wholeNamespace(c, string(c.path))
+	}
+	s, err := h.desk.Reveal(c.ctx, c.who, c.path, in.Version)
+	if err != nil {
+		return nil, err
+	}
+	out, err := about(s.Metadata)
+	return secretValue{secretMetadata: out, held: s}, err
+}
+
+// versionList is the history of a secret, newest first.
+type versionList struct {
+	Path  string          `json:"path"`
+	Items []secretVersion `json:"items"`
+}
+
+type secretVersion struct {
+	Version       int    `json:"version"`
+	Current       bool   `json:"current"`
+	CreatedAt     stamp  `json:"created_at"`
+	ReadableUntil *stamp `json:"readable_until" jsonschema:"nullable" jsonschema_description:"When a rotation ends this version, or ended it; null: no rotation has."`
+}
+
+// listVersions tells the history to those who may know it. versions is a name
+// like any other too: where there is no secret above it, and to everybody else,
+// it names the secret.
+func (h *Handler) listVersions(c *call, in *getQuery) (any, error) {
+	versions, err := h.desk.History(c.ctx, c.who, c.path)
+	var denied *broker.Denied
+	if errors.Is(err, vault.ErrNotFound) || errors.As(err, &denied) {
+		c.named = append(slices.Clip(c.named), segment{"versions", "versions"})
+		if c.path, err = vault.ParsePath(joined(c.named)); err == nil {
+			return h.getSecret(c, in)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := versionList{Path: string(c.path), Items: make([]secretVersion, len(versions))}
+	for i, v := range versions {
+		out.Items[i] = secretVersion{v.Number, v.Current, stamp{v.CreatedAt}, at(v.ReadableUntil)}
+	}
+	return out, nil
+}
