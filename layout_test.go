@@ -21,6 +21,7 @@ const module = "github.com/coatcheck-dev/coatcheck"
 var layers = [][]string{
 	{"vault/secret"},
 	{"vault"},
+	{"vault/client"},
 	{"vault/private"},
 	{"vault/sqldb"},
 	{"vault/sqldb/faults"},
@@ -56,6 +57,7 @@ var reserved = map[string][]string{
 		"vault/embedded", "vault/vaulttest", "policy/identity", "policy/handle", "policy/audit", "policy/redeem", "policy/broker", "policy/clock", "transport/cli",
 	},
 	module + "/vault/embedded":    {"vault/vaulttest", "transport/cli"},
+	module + "/vault/client":      {"transport/cli"},
 	module + "/vault/vaulttest":   {},
 	module + "/transport/cli":     {"."},
 	"modernc.org/":                {"vault/sqldb", "vault/sqldb/faults"},
