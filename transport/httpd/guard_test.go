@@ -184,6 +184,15 @@ func TestGoodOrigin(t *testing.T) {
 		if !strings.Contains(a.header.Get("Access-Control-Allow-Headers"), "X-Agent-Key") || !strings.Contains(a.header.Get("Access-Control-Allow-Methods"), "POST") {
 			t.Fatalf("preflight without what it asks for: %v", a.header)
 		}
+		for _, route := range []string{"/v1/secrets/a", "/v1/health"} {
+			a = d.raw(t, request("OPTIONS", route, "", "Origin: https://app.example.com", "Access-Control-Request-Method: PUT", "Authorization: none"))
+			want(t, a, 204, "")
+			for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
+				if !strings.Contains(a.header.Get("Access-Control-Allow-Methods"), method) {
+					t.Errorf("%s: preflight without %s", route, method)
+				}
+			}
+		}
 		if d.calls.Load() != 4 {
 			t.Fatal("a preflight reached the handler")
 		}
