@@ -95,7 +95,6 @@ func TestAnswersAreCopies(t *testing.T) {
 	d.To[0].Host, d.To[0].Methods[0], d.To[0].Paths[0] = "evil.example", "GET", "*"
 	r := p.Rules()[0]
 	r.Agents[0], r.Doors[0], r.Paths[0], r.Rights[0], r.To[0].Host, r.To[0].Methods[0] = "*", "x", "*", "x", "x", "x"
-	p.Approvals()[vault.Critical] = policy.Approval{}
 	if p.Hash() != before || p.Decide(q).To[0].Host != "api.openai.com" || p.Decide(q).To[0].Methods[0] != "POST" {
 		t.Error("the policy changed")
 	}
@@ -125,11 +124,30 @@ func TestRulesAndApprovals(t *testing.T) {
 	if got := r; got.Name != want.Name || got.Line != want.Line || !reflect.DeepEqual(got.Doors, want.Doors) || !reflect.DeepEqual(got.Rights, want.Rights) || got.Reason != want.Reason || !got.Deny {
 		t.Errorf("got %+v", got)
 	}
-	if got := p.Approvals(); !reflect.DeepEqual(got, map[vault.Tier]policy.Approval{
-		vault.Sensitive: {Quorum: 1, Expires: 15 * time.Minute},
-		vault.Critical:  {Quorum: 2, Delay: 5 * time.Minute, Expires: 30 * time.Minute},
-	}) {
-		t.Errorf("got %+v", got)
+}
+
+// TestApprovals: each tier has its terms from the file or, where that says nothing
+// of it, the defaults; a tier that nobody knows has the strictest.
+func TestApprovals(t *testing.T) {
+	sensitive := policy.Approval{Quorum: 1, Expires: 15 * time.Minute}
+	critical := policy.Approval{Quorum: 2, Delay: 5 * time.Minute, Expires: 30 * time.Minute}
+	own := policy.Approval{Quorum: 3, Delay: time.Minute, Expires: time.Hour}
+	for name, tc := range map[string]struct {
+		file                string
+		sensitive, critical policy.Approval
+	}{
+		"nothing":   {"", sensitive, critical},
+		"sensitive": {"approvals:\n  sensitive: {quorum: 3, delay: 1m, expires: 1h}\n", own, critical},
+		"critical":  {"approvals:\n  critical: {quorum: 3, delay: 1m, expires: 1h}\n", sensitive, own},
+	} {
+		p := mustParse(t, "version: 1\nrules: []\n"+tc.file)
+		for tier, want := range map[vault.Tier]policy.Approval{
+			vault.Standard: {}, vault.Sensitive: tc.sensitive, vault.Critical: tc.critical, "": critical, "of tomorrow": critical,
+		} {
+			if got := p.Approval(tier); got != want {
+				t.Errorf("%s, tier %q: %+v", name, tier, got)
+			}
+		}
 	}
 }
 

@@ -31,7 +31,7 @@
 //	      - {host: api.openai.com, paths: ["/v1/files/*"], answer: status}   # or fields:/id,/items/*/name
 //	    shape: "sk-proj-{handle}"
 //	    reason: one line                 # of a deny rule: shown to the model
-//	approvals:
+//	approvals:                           # these are the defaults
 //	  sensitive: {quorum: 1, expires: 15m}
 //	  critical:  {quorum: 2, delay: 5m, expires: 30m}
 //	tests:                               # for "policy test"; they decide nothing

@@ -191,7 +191,7 @@ func TestNoPolicy(t *testing.T) {
 			if r := p.Reach(q.Subject, q.Right); len(r) != 0 {
 				t.Errorf("%q", r)
 			}
-			if len(p.Rules()) != 0 || len(p.Approvals()) != 0 || len(p.Check(nil)) != 1 || len(p.Hash()) != 64 {
+			if len(p.Rules()) != 0 || p.Approval(vault.Critical).Quorum != 2 || len(p.Check(nil)) != 1 || len(p.Hash()) != 64 {
 				t.Error("methods of an empty policy")
 			}
 		})

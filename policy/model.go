@@ -130,10 +130,9 @@ type Decision struct {
 	Answer vault.Answer
 }
 
-// Approval is how one tier's approvals are given. The zero Approval means
-// that the policy says nothing about that tier.
+// Approval is how one tier's approvals are given.
 type Approval struct {
 	Quorum  int           // how many people must agree, 1 to 10
 	Delay   time.Duration // waiting time after the last of them agreed
-	Expires time.Duration // how long a request stays open; longer than Delay
+	Expires time.Duration // how long a request waits for them, and then to be used; longer than Delay
 }

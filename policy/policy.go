@@ -2,8 +2,8 @@ package policy
 
 import (
 	"cmp"
-	"maps"
 	"slices"
+	"time"
 
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
@@ -40,11 +40,21 @@ func (p *Policy) Rules() []Rule {
 	return rules
 }
 
-// Approvals returns what the policy says about approvals. A tier that is
-// missing is one the policy says nothing about.
-func (p *Policy) Approvals() map[vault.Tier]Approval {
-	if p == nil {
-		return nil
+// Approval returns how approvals are given for a tier: as the policy says, or as
+// the package comment has it where it says nothing. The zero Approval, which only
+// [vault.Standard] has, is that none is needed.
+func (p *Policy) Approval(tier vault.Tier) Approval {
+	if p != nil {
+		if a, ok := p.approvals[tier]; ok {
+			return a
+		}
 	}
-	return maps.Clone(p.approvals)
+	switch tier {
+	case vault.Standard:
+		return Approval{}
+	case vault.Sensitive:
+		return Approval{Quorum: 1, Expires: 15 * time.Minute}
+	case vault.Critical:
+	}
+	return Approval{Quorum: 2, Delay: 5 * time.Minute, Expires: 30 * time.Minute}
 }
