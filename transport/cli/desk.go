@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/approval"
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
 	"github.com/coatcheck-dev/coatcheck/policy/catalogue"
@@ -30,6 +31,7 @@ func migrations() []sqldb.Migration {
 		identity.Migrations()[1:2], handle.Migrations()[1:2], clock.Migrations()[:1],
 		handle.Migrations()[2:3], audit.Migrations()[1:2], handle.Migrations()[3:4],
 		embedded.Migrations()[1:2], identity.Migrations()[2:3],
+		approval.Migrations()[:1],
 	} {
 		all = append(all, of...)
 	}
