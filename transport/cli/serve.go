@@ -12,6 +12,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/tools"
 	"github.com/coatcheck-dev/coatcheck/transport/httpd"
 	"github.com/coatcheck-dev/coatcheck/transport/mcp"
+	"github.com/coatcheck-dev/coatcheck/transport/rest"
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
@@ -19,9 +20,10 @@ func (a *app) serveCommand() *cobra.Command {
 	var listen string
 	var insecure bool
 	cmd := &cobra.Command{
-		Use: "serve", Short: "Serve agents over Streamable HTTP and SSE", Args: nothing,
+		Use: "serve", Short: "Serve agents over Streamable HTTP, SSE and REST", Args: nothing,
 		Long: "Listens (by default on 127.0.0.1:7420) and serves MCP to agents with a key from 'coatcheck agent\n" +
-			"add': Streamable HTTP at /mcp, and for older clients SSE at /sse (with /messages). On SIGINT and\n" +
+			"add': Streamable HTTP at /mcp, and for older clients SSE at /sse (with /messages). Programs have\n" +
+			"REST below /v1, as far as a rule has doors: [rest]; /v1/openapi.json describes it. On SIGINT and\n" +
 			"SIGTERM it answers the calls under way and ends. Beyond loopback it needs TLS: tls_cert and\n" +
 			"tls_key in config.yaml. With socket and socket_users there it also serves agents of other users\n" +
 			"of this machine, who then cannot read the home; see examples/deploy.",
@@ -168,7 +170,8 @@ func (a *app) serve(ctx context.Context, d *desk, c config, insecure bool) error
 		},
 		Ready: d.canWork,
 		MCP:   offered.HTTPHandler(caller),
-		SSE:   offered.SSEHandler(caller, func(r *http.Request) <-chan struct{} { return httpd.Stopping(r.Context()) }),
+		REST:  rest.New(d.Broker, caller, &rest.Options{Version: versionText(), Log: d.log}), RESTOpen: rest.OpenPaths(),
+		SSE: offered.SSEHandler(caller, func(r *http.Request) <-chan struct{} { return httpd.Stopping(r.Context()) }),
 	})
 	var network *net.OpError // a port in use and the like
 	if code, _ := judge(err); code == exitFailed && !errors.As(err, &network) {

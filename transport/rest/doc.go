@@ -9,7 +9,7 @@
 //	door := rest.New(desk, func(r *http.Request) (identity.Principal, bool) {
 //		return httpd.PrincipalFrom(r.Context())
 //	}, &rest.Options{Version: version, Log: log})
-//	mux.Handle("/v1/", door) // with door.Open(r) before asking for a credential
+//	srv, err := httpd.New(httpd.Config{REST: door, RESTOpen: rest.OpenPaths(), …})
 //
 // The routes are the table [operations]; /v1/openapi.json describes them, made
 // from that table and the types in it when the tests run. "Edition A" and

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
@@ -26,17 +27,18 @@ type Handler struct {
 	version string
 	log     *slog.Logger
 	routes  []*route
+	open    []string
 }
 
 var _ http.Handler = (*Handler)(nil)
 
 // New returns the door to desk. caller tells who sends a request; false is
-// answered with 401. It is not asked for the routes that [Handler.Open] names.
+// answered with 401. It is not asked for what [OpenPaths] names.
 func New(desk Desk, caller func(*http.Request) (identity.Principal, bool), o *Options) *Handler {
 	if o == nil {
 		o = &Options{}
 	}
-	h := &Handler{desk: desk, caller: caller, version: o.Version, log: o.Log, routes: operations()}
+	h := &Handler{desk: desk, caller: caller, version: o.Version, log: o.Log, routes: operations(), open: OpenPaths()}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
@@ -55,15 +57,15 @@ type call struct {
 	body  []byte
 }
 
-// Open reports whether r is for a route that is served without a credential:
-// the health and the OpenAPI document.
-func (h *Handler) Open(r *http.Request) bool {
-	segments, err := split(r.URL.EscapedPath())
-	if err != nil {
-		return false
+// OpenPaths are the paths that are served without a credential, exact: the
+// health and the OpenAPI document.
+func OpenPaths() (paths []string) {
+	for _, r := range operations() {
+		if r.open {
+			paths = append(paths, prefix+r.pattern)
+		}
 	}
-	found, _ := find(h.routes, r.Method, segments, &call{})
-	return found != nil && found.open
+	return paths
 }
 
 // ServeHTTP implements [http.Handler].
@@ -74,7 +76,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		c.route, allow = find(h.routes, r.Method, segments, c)
 	}
-	if c.route == nil || !c.route.open {
+	if !slices.Contains(h.open, r.URL.EscapedPath()) {
 		who, ok := h.caller(r)
 		if !ok {
 			h.fail(w, c, identity.ErrUnauthenticated)
