@@ -96,4 +96,8 @@ var failures = []struct {
 	{vault.ErrCorrupt, audit.Failed, "damaged"},
 	{identity.ErrAgentExists, audit.Failed, "agent_exists"},
 	{identity.ErrUnknownAgent, audit.Failed, "agent_unknown"},
+	{identity.ErrAdminExists, audit.Failed, "admin_exists"},
+	{identity.ErrUnknownAdmin, audit.Failed, "admin_unknown"},
+	{identity.ErrUnknownToken, audit.Failed, "token_unknown"},
+	{identity.ErrTooManyTokens, audit.Denied, "too_many_tokens"},
 }

@@ -103,7 +103,7 @@ func (b *Broker) present(ctx context.Context, who identity.Principal, r ExplainR
 	var meta vault.Metadata
 	var missing error
 	err := b.c.DB.View(ctx, func(tx *sqldb.Tx) error {
-		if err := b.c.Agents.Alive(tx, who); err != nil && !r.Hypothetical {
+		if err := b.c.Agents.Alive(tx, who, b.now()); err != nil && !r.Hypothetical {
 			return err
 		}
 		meta, missing = b.c.Vault.InTx(tx).Describe(r.Path)

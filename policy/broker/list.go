@@ -226,5 +226,5 @@ func (b *Broker) alive(ctx context.Context, who identity.Principal) error {
 	if who.Kind == identity.Owner || who.Name == identity.Local {
 		return nil
 	}
-	return b.c.DB.View(ctx, func(tx *sqldb.Tx) error { return b.c.Agents.Alive(tx, who) })
+	return b.c.DB.View(ctx, func(tx *sqldb.Tx) error { return b.c.Agents.Alive(tx, who, b.now()) })
 }

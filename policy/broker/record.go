@@ -27,7 +27,7 @@ func (b *Broker) entry(who identity.Principal, event string) audit.Entry {
 // place. The error is act's, or the one that kept the record from being written.
 func (b *Broker) record(ctx context.Context, who identity.Principal, e *audit.Entry, act func(tx *sqldb.Tx) error) error {
 	err := b.update(ctx, func(tx *sqldb.Tx) error {
-		if err := b.c.Agents.Alive(tx, who); err != nil {
+		if err := b.c.Agents.Alive(tx, who, b.now()); err != nil {
 			return err
 		}
 		if err := act(tx); err != nil {

@@ -20,6 +20,7 @@ import (
 //	vault_secrets      sealed records (package embedded)
 //	vault_versions     sealed heads and bodies (package embedded)
 //	agents, handles    a MAC in each row, under this key
+//	admins, tokens     the same, since they exist: none is ever adopted
 //	clock              a MAC in its one row, under this key (package clock)
 //	audit_leaves       signed checkpoints and the anchor
 //	audit_tiles        the signed root, recomputed

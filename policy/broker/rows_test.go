@@ -122,7 +122,7 @@ func (o *older) open(ctx context.Context) (*rowmac.Key, error) {
 func (o *older) works(t *testing.T, rows *rowmac.Key) (byKey, spent error) {
 	t.Helper()
 	if err := o.db.Update(t.Context(), func(tx *sqldb.Tx) error {
-		_, byKey = identity.New(rows).ByKey(tx, o.key)
+		_, byKey = identity.New(rows).ByCredential(tx, o.key, "", morning)
 		_, spent = handle.New(rows).Spend(tx, "agent:web", o.ticket, morning)
 		return nil
 	}); err != nil {

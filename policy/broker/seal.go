@@ -113,7 +113,7 @@ func (s *sealer) close(ctx context.Context, b *Broker) error {
 	return s.sign(ctx, b)
 }
 
-// purge keeps how far time has come, forgets handles that ended long ago and
+// purge keeps how far time has come, forgets handles and tokens that ended long ago and
 // destroys what has been in the trash for longer than [vault.TrashRetention],
 // each with a leaf of its own. Of the trash only what was overdue a day ago is
 // destroyed, by the word of the clock of then, so that a wrong clock that is set
@@ -124,7 +124,10 @@ func (b *Broker) purge(ctx context.Context) error {
 		if trash, err = b.c.Clock.Tick(tx); err != nil {
 			return err
 		}
-		_, err = b.c.Handles.Purge(tx, b.now())
+		if _, err = b.c.Handles.Purge(tx, b.now()); err != nil {
+			return err
+		}
+		_, err = b.c.Agents.PurgeTokens(tx, b.now())
 		return err
 	})
 	if err != nil || trash.IsZero() {

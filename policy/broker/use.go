@@ -65,7 +65,7 @@ func (b *Broker) Use(ctx context.Context, who identity.Principal, handles []stri
 	j := b.judge(who)
 	intents := make([]intent, 0, len(handles))
 	err := b.update(ctx, func(tx *sqldb.Tx) error {
-		if err := b.c.Agents.Alive(tx, who); err != nil {
+		if err := b.c.Agents.Alive(tx, who, b.now()); err != nil {
 			return err
 		}
 		for _, text := range handles {

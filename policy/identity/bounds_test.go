@@ -146,8 +146,8 @@ func TestBoundedAgents(t *testing.T) {
 		want(t, "add", err, nil)
 		_, err = s.Add(tx, desk, noon)
 		want(t, "add", err, nil)
-		who, err := s.ByKey(tx, key)
-		if again, _ := s.ByKey(tx, key); err != nil || who != again || who.Bounds != (identity.Bounds{Namespaces: web.Namespaces, Scopes: web.Scopes}) ||
+		who, err := s.ByCredential(tx, key, "", noon)
+		if again, _ := s.ByCredential(tx, key, "", noon); err != nil || who != again || who.Bounds != (identity.Bounds{Namespaces: web.Namespaces, Scopes: web.Scopes}) ||
 			!who.Allows(policy.Use, "prod/a") || who.Allows(policy.Set, "prod/a") || who.Allows(policy.Use, "test/a") {
 			t.Errorf("%+v, %v", who, err)
 		}
@@ -162,8 +162,8 @@ func TestBoundedAgents(t *testing.T) {
 			t.Errorf("%+v, %v", list, err)
 		}
 		want(t, "revoke", s.Revoke(tx, "web", noon.Add(time.Second)), nil)
-		want(t, "revoked", s.Alive(tx, who), identity.ErrUnauthenticated)
-		who, err = s.ByKey(tx, add(t, tx, s, "web", false))
+		want(t, "revoked", s.Alive(tx, who, noon), identity.ErrUnauthenticated)
+		who, err = s.ByCredential(tx, add(t, tx, s, "web", false), "", noon)
 		if err != nil || who.Bounds != (identity.Bounds{}) {
 			t.Errorf("%+v, %v", who, err)
 		}
@@ -210,11 +210,11 @@ func TestBoundsAreAuthenticated(t *testing.T) {
 			err := db.Update(t.Context(), func(tx *sqldb.Tx) error {
 				s := identity.New(rows)
 				exec(t, tx, edit)
-				_, err := s.ByKey(tx, key)
+				_, err := s.ByCredential(tx, key, "", noon)
 				want(t, "by key", err, vault.ErrCorrupt)
-				want(t, "alive", s.Alive(tx, identity.Principal{Kind: identity.Agent, Name: "web"}), vault.ErrCorrupt)
+				want(t, "alive", s.Alive(tx, identity.Principal{Kind: identity.Agent, Name: "web"}, noon), vault.ErrCorrupt)
 				if name != "its name on another" {
-					_, err = s.ByKey(tx, other)
+					_, err = s.ByCredential(tx, other, "", noon)
 					want(t, "another", err, nil)
 				}
 				return undo
@@ -242,7 +242,7 @@ func TestAgentsFromBeforeBounds(t *testing.T) {
 				want(t, "insert", err, nil)
 				return
 			}
-			who, err := s.ByKey(tx, key)
+			who, err := s.ByCredential(tx, key, "", noon)
 			if err != nil || who.Name != "old" || who.Bounds != (identity.Bounds{}) {
 				t.Errorf("%+v, %v", who, err)
 			}

@@ -40,20 +40,20 @@ func TestEditedRows(t *testing.T) {
 				exec(t, tx, `CREATE TABLE keep AS SELECT key_hash FROM agents WHERE name = 'other'`)
 			})
 			in(t, db, func(tx *sqldb.Tx, s *identity.Store) {
-				who, err := s.ByKey(tx, key)
+				who, err := s.ByCredential(tx, key, "", noon)
 				want(t, "by key before", err, nil)
 				exec(t, tx, edit)
-				want(t, "alive", s.Alive(tx, who), vault.ErrCorrupt)
+				want(t, "alive", s.Alive(tx, who, noon), vault.ErrCorrupt)
 				_, err = s.ByName(tx, "web")
 				want(t, "by name", err, vault.ErrCorrupt)
 				for _, k := range []string{key, "a key of his own"} {
-					if who, err := s.ByKey(tx, k); err == nil || who != (identity.Principal{}) {
+					if who, err := s.ByCredential(tx, k, "", noon); err == nil || who != (identity.Principal{}) {
 						t.Errorf("let in: %+v", who)
 					}
 				}
 				_, err = s.Add(tx, identity.NewAgent{Name: "web"}, noon)
 				want(t, "add", err, vault.ErrCorrupt)
-				_, err = s.ByKey(tx, third)
+				_, err = s.ByCredential(tx, third, "", noon)
 				want(t, "another agent", err, nil)
 				list, err := s.List(tx)
 				want(t, "list", err, nil)
@@ -64,11 +64,11 @@ func TestEditedRows(t *testing.T) {
 				}
 				// The owner ends it, and starts it anew.
 				want(t, "revoke", s.Revoke(tx, "web", noon), nil)
-				_, err = s.ByKey(tx, key)
+				_, err = s.ByCredential(tx, key, "", noon)
 				want(t, "by key after", err, identity.ErrUnauthenticated)
 				want(t, "revoke again", s.Revoke(tx, "web", noon), identity.ErrUnknownAgent)
 				add(t, tx, s, "web", false)
-				want(t, "the old registration", s.Alive(tx, who), identity.ErrUnauthenticated)
+				want(t, "the old registration", s.Alive(tx, who, noon), identity.ErrUnauthenticated)
 			})
 		})
 	}
@@ -84,7 +84,7 @@ func TestAnInsertedAgentIsDamage(t *testing.T) {
 			`INSERT INTO agents (name, key_hash, created_at, revoked_at, mac) SELECT 'evil', x'` + hexOf(hash[:]) + `', created_at, 0, mac FROM agents WHERE name = 'web'`,
 		} {
 			exec(t, tx, insert)
-			_, err := s.ByKey(tx, "his key")
+			_, err := s.ByCredential(tx, "his key", "", noon)
 			want(t, "by key", err, vault.ErrCorrupt)
 			exec(t, tx, `DELETE FROM agents WHERE name = 'evil'`)
 		}
@@ -103,7 +103,7 @@ func TestAdoptTakesWhatHasNoMAC(t *testing.T) {
 		if n, err := s.Adopt(tx); n != 1 || err != nil {
 			t.Fatal(n, err)
 		}
-		if who, err := s.ByKey(tx, key); err != nil || who.Name != "old" {
+		if who, err := s.ByCredential(tx, key, "", noon); err != nil || who.Name != "old" {
 			t.Errorf("%+v, %v", who, err)
 		}
 		_, err := s.ByName(tx, "edited")
@@ -118,7 +118,7 @@ func TestAnOlderRowIsBelieved(t *testing.T) {
 		exec(t, tx, `CREATE TABLE keep AS SELECT * FROM agents`)
 		want(t, "revoke", s.Revoke(tx, "web", noon.Add(time.Second)), nil)
 		exec(t, tx, `DELETE FROM agents; INSERT INTO agents SELECT * FROM keep`)
-		if _, err := s.ByKey(tx, key); errors.Is(err, vault.ErrCorrupt) {
+		if _, err := s.ByCredential(tx, key, "", noon); errors.Is(err, vault.ErrCorrupt) {
 			t.Error("the package comment says otherwise")
 		}
 	})

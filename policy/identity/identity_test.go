@@ -26,16 +26,7 @@ func open(tb testing.TB) *sqldb.DB {
 	if err := os.Chmod(dir, 0o700); err != nil {
 		tb.Fatal(err)
 	}
-	db, err := sqldb.Open(tb.Context(), filepath.Join(dir, "test.db"), identity.Migrations())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return db
+	return openFile(tb, filepath.Join(dir, "test.db"))
 }
 
 // in runs fn in one transaction that is kept.
@@ -68,11 +59,11 @@ func TestAgentByKey(t *testing.T) {
 		if mint.Check(identity.KeyPrefix, a) != nil || a == b {
 			t.Errorf("key %s", a)
 		}
-		who, err := s.ByKey(tx, a)
+		who, err := s.ByCredential(tx, a, "", noon)
 		if err != nil || who.Kind != identity.Agent || who.Name != "Claude_1-x" || who.Stdio || who.ID() != "agent:Claude_1-x" {
 			t.Errorf("%+v %v", who, err)
 		}
-		want(t, "alive", s.Alive(tx, who), nil)
+		want(t, "alive", s.Alive(tx, who, noon), nil)
 		who.Door = policy.DoorREST
 		if got := who.Subject(); got != (policy.Subject{Agent: "Claude_1-x", Door: policy.DoorREST}) {
 			t.Errorf("subject %+v", got)
@@ -91,7 +82,7 @@ func TestEveryWrongKeyLooksTheSame(t *testing.T) {
 			"zero hash": string(make([]byte, 32)), "name": "a", "stdio agent's name": "stdio", "long": strings.Repeat("x", 1<<20),
 			"SQL": "' OR 1=1 --", "space after": key + " ", "other case": strings.ToUpper(key),
 		} {
-			who, err := s.ByKey(tx, wrong)
+			who, err := s.ByCredential(tx, wrong, "", noon)
 			if who != (identity.Principal{}) || err == nil || err.Error() != identity.ErrUnauthenticated.Error() {
 				t.Errorf("%s: %+v %v", name, who, err)
 			}
@@ -110,7 +101,7 @@ func TestAnyPrefixIsAccepted(t *testing.T) {
 		if n, err := s.Adopt(tx); n != 1 || err != nil {
 			t.Fatal(n, err)
 		}
-		if who, err := s.ByKey(tx, "ask_live_0123456789"); err != nil || who.Name != "a" {
+		if who, err := s.ByCredential(tx, "ask_live_0123456789", "", noon); err != nil || who.Name != "a" {
 			t.Errorf("%+v %v", who, err)
 		}
 	})
@@ -126,7 +117,7 @@ func TestStdioAgents(t *testing.T) {
 		if err != nil || !who.Stdio || who.ID() != "agent:desk" || who.Door != policy.DoorMCP {
 			t.Errorf("%+v %v", who, err)
 		}
-		want(t, "alive", s.Alive(tx, who), nil)
+		want(t, "alive", s.Alive(tx, who, noon), nil)
 		for _, name := range []string{"keyed", "nobody", "", "owner"} {
 			_, err := s.ByName(tx, name)
 			want(t, name, err, identity.ErrUnauthenticated)
@@ -161,17 +152,17 @@ func TestRevocationHoldsAtOnce(t *testing.T) {
 	in(t, open(t), func(tx *sqldb.Tx, s *identity.Store) {
 		key := add(t, tx, s, "a", false)
 		add(t, tx, s, "b", true)
-		byKey, _ := s.ByKey(tx, key)
+		byKey, _ := s.ByCredential(tx, key, "", noon)
 		byName, _ := s.ByName(tx, "b")
 		for _, name := range []string{"a", "b"} {
 			want(t, "revoke", s.Revoke(tx, name, noon), nil)
 			want(t, "revoke again", s.Revoke(tx, name, noon), identity.ErrUnknownAgent)
 		}
 		for again := range 2 {
-			_, err := s.ByKey(tx, key)
+			_, err := s.ByCredential(tx, key, "", noon)
 			want(t, "old key", err, identity.ErrUnauthenticated)
-			want(t, "open session", s.Alive(tx, byKey), identity.ErrUnauthenticated)
-			want(t, "open stdio session", s.Alive(tx, byName), identity.ErrUnauthenticated)
+			want(t, "open session", s.Alive(tx, byKey, noon), identity.ErrUnauthenticated)
+			want(t, "open stdio session", s.Alive(tx, byName, noon), identity.ErrUnauthenticated)
 			if again == 0 {
 				if fresh := add(t, tx, s, "a", false); fresh == key {
 					t.Error("the same key again")
@@ -198,7 +189,7 @@ func TestAliveWithoutRegistration(t *testing.T) {
 			"local over net": {identity.Principal{Kind: identity.Agent, Name: identity.Local}, identity.ErrUnauthenticated},
 			"agent owner":    {identity.Principal{Kind: identity.Agent, Name: "owner"}, identity.ErrUnauthenticated},
 		} {
-			want(t, name, s.Alive(tx, tc.who), tc.want)
+			want(t, name, s.Alive(tx, tc.who, noon), tc.want)
 		}
 		if id := identity.OwnerCLI().ID(); id != "owner" {
 			t.Error(id)
@@ -230,26 +221,4 @@ func TestListShowsNothingOfTheKey(t *testing.T) {
 			t.Errorf("stored %d bytes (%v)", len(stored), err)
 		}
 	})
-}
-
-func BenchmarkByKey(b *testing.B) {
-	db := open(b)
-	s := identity.New(rows)
-	var key string
-	in(b, db, func(tx *sqldb.Tx, s *identity.Store) { key = add(b, tx, s, "a", false) })
-	for name, k := range map[string]string{"known": key, "unknown": key + "x"} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			if err := db.View(b.Context(), func(tx *sqldb.Tx) error {
-				for b.Loop() {
-					if _, err := s.ByKey(tx, k); (err == nil) != (name == "known") {
-						return err
-					}
-				}
-				return nil
-			}); err != nil {
-				b.Fatal(err)
-			}
-		})
-	}
 }

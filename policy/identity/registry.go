@@ -16,18 +16,24 @@ type registry struct {
 	rows            *rowmac.Key
 	table, noun     string
 	prefix          string // of the keys made for it
-	columns, insert string
+	columns         string // what [entry.dest] takes
+	write           func(tx *sqldb.Tx, e *entry, mac []byte) error
 	exists, unknown error
 }
 
+const agentColumns = `name, key_hash, created_at, revoked_at, description, namespaces, scopes, mac`
+
 func agentsOf(rows *rowmac.Key) registry {
-	const columns = `name, key_hash, created_at, revoked_at, description, namespaces, scopes, mac`
 	return registry{
 		rows: rows, table: "agents", noun: "agent", prefix: KeyPrefix, exists: ErrAgentExists, unknown: ErrUnknownAgent,
-		columns: columns,
-		insert: `INSERT INTO agents (` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT (name) DO UPDATE SET key_hash = excluded.key_hash, created_at = excluded.created_at, revoked_at = excluded.revoked_at,
-				description = excluded.description, namespaces = excluded.namespaces, scopes = excluded.scopes, mac = excluded.mac`,
+		columns: agentColumns,
+		write: func(tx *sqldb.Tx, e *entry, mac []byte) error {
+			_, err := tx.Exec(`INSERT INTO agents (`+agentColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+				ON CONFLICT (name) DO UPDATE SET key_hash = excluded.key_hash, created_at = excluded.created_at, revoked_at = excluded.revoked_at,
+					description = excluded.description, namespaces = excluded.namespaces, scopes = excluded.scopes, mac = excluded.mac`,
+				e.name, e.hash, e.created, e.revoked, e.description, e.namespaces, e.scopes, mac)
+			return err
+		},
 	}
 }
 
@@ -90,8 +96,7 @@ func (g *registry) live(tx *sqldb.Tx, name string) (entry, error) {
 
 // store writes an entry, in place of the one its name has.
 func (g *registry) store(tx *sqldb.Tx, e *entry) error {
-	_, err := tx.Exec(g.insert, e.name, e.hash, e.created, e.revoked, e.description, e.namespaces, e.scopes, g.rows.Sum(g.fields(e)))
-	return err
+	return g.write(tx, e, g.rows.Sum(g.fields(e)))
 }
 
 // add gives an entry its time, and a key if it is to have one, and writes it.

@@ -31,7 +31,7 @@ func migrations() []sqldb.Migration {
 		identity.Migrations()[1:2], handle.Migrations()[1:2], clock.Migrations()[:1],
 		handle.Migrations()[2:3], audit.Migrations()[1:2], handle.Migrations()[3:4],
 		embedded.Migrations()[1:2], identity.Migrations()[2:3],
-		approval.Migrations()[:1],
+		approval.Migrations()[:1], identity.Migrations()[3:4],
 	} {
 		all = append(all, of...)
 	}

@@ -93,7 +93,8 @@ func (a *app) mcpCommand() *cobra.Command {
 	return cmd
 }
 
-// stdioPrincipal says who the process on the other end is.
+// stdioPrincipal says who the process on the other end is: the key in the
+// environment may be an agent's or a token.
 func (a *app) stdioPrincipal(ctx context.Context, d *desk, agent string) (who identity.Principal, err error) {
 	key := a.agentKey()
 	switch {
@@ -104,14 +105,20 @@ func (a *app) stdioPrincipal(ctx context.Context, d *desk, agent string) (who id
 	}
 	err = d.db.View(ctx, func(tx *sqldb.Tx) (err error) {
 		if key != "" {
-			who, err = d.agents.ByKey(tx, key)
+			who, err = d.agents.ByCredential(tx, key, "", d.clock.Now())
 		} else {
 			who, err = d.agents.ByName(tx, agent)
 		}
 		return err
 	})
+	if err == nil && who.Kind == identity.Admin { // an agent acts here, and an admin's key has no business in its configuration
+		err = identity.ErrUnauthenticated
+	}
+	if err != nil {
+		return identity.Principal{}, err
+	}
 	who.Stdio, who.Door = true, identity.LocalStdio().Door
-	return who, err
+	return who, nil
 }
 
 // server offers every tool over MCP.
@@ -128,7 +135,7 @@ func (d *desk) canWork(ctx context.Context) error {
 		return errNoPolicy
 	}
 	err := d.db.View(ctx, func(tx *sqldb.Tx) error {
-		_, err := d.agents.ByKey(tx, "nobody's")
+		_, err := d.agents.ByCredential(tx, "nobody's", "", d.clock.Now())
 		return err
 	})
 	if errors.Is(err, identity.ErrUnauthenticated) {
@@ -160,13 +167,13 @@ func (a *app) serve(ctx context.Context, d *desk, c config, insecure bool) error
 		Limits: bounds,
 		Authenticate: func(ctx context.Context, key, _ string) (who identity.Principal, err error) {
 			err = d.db.View(ctx, func(tx *sqldb.Tx) error {
-				who, err = d.agents.ByKey(tx, key)
+				who, err = d.agents.ByCredential(tx, key, "", d.clock.Now())
 				return err
 			})
 			return who, err
 		},
 		Alive: func(ctx context.Context, who identity.Principal) error {
-			return d.db.View(ctx, func(tx *sqldb.Tx) error { return d.agents.Alive(tx, who) })
+			return d.db.View(ctx, func(tx *sqldb.Tx) error { return d.agents.Alive(tx, who, d.clock.Now()) })
 		},
 		Ready: d.canWork,
 		MCP:   offered.HTTPHandler(caller),

@@ -48,13 +48,13 @@ func (g *registry) door(recheck time.Duration, more ...tools.Tool) *web {
 		Limits: httpd.Limits{Recheck: recheck},
 		Authenticate: func(ctx context.Context, key, _ string) (who identity.Principal, err error) {
 			err = g.db.View(ctx, func(tx *sqldb.Tx) error {
-				who, err = g.agents.ByKey(tx, key)
+				who, err = g.agents.ByCredential(tx, key, "", time.Now())
 				return err
 			})
 			return who, err
 		},
 		Alive: func(ctx context.Context, who identity.Principal) error {
-			return g.db.View(ctx, func(tx *sqldb.Tx) error { return g.agents.Alive(tx, who) })
+			return g.db.View(ctx, func(tx *sqldb.Tx) error { return g.agents.Alive(tx, who, time.Now()) })
 		},
 	}, more...)
 	return w
@@ -158,7 +158,7 @@ func TestRegisteredAnew(t *testing.T) {
 		t.Errorf("a message for the first one's stream: %d", status)
 	}
 	if err := g.db.View(t.Context(), func(tx *sqldb.Tx) error {
-		_, err := g.agents.ByKey(tx, first)
+		_, err := g.agents.ByCredential(tx, first, "", time.Now())
 		return err
 	}); !errors.Is(err, identity.ErrUnauthenticated) {
 		t.Error(err)

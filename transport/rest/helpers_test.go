@@ -127,7 +127,7 @@ func newDesk(tb testing.TB, policyText string) *desk {
 		key, err := d.AddAgent(tb.Context(), identity.OwnerCLI(), identity.NewAgent{Name: name})
 		must(tb, err)
 		must(tb, db.View(tb.Context(), func(tx *sqldb.Tx) error {
-			d.keys[name], err = agents.ByKey(tx, key)
+			d.keys[name], err = agents.ByCredential(tx, key, "", d.clock)
 			return err
 		}))
 	}

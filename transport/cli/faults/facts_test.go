@@ -148,7 +148,7 @@ func (s *small) askOpen(ctx context.Context, db *sqldb.DB, dir string, f *facts)
 	view := func(fn func(tx *sqldb.Tx) error) { _ = db.View(ctx, fn) }
 	agents, handles := identity.New(rows), handle.New(rows)
 	view(func(tx *sqldb.Tx) error {
-		who, err := agents.ByKey(tx, s.key)
+		who, err := agents.ByCredential(tx, s.key, "", s.at)
 		if err == nil {
 			f.add("the key is of", who.ID())
 		}
