@@ -17,7 +17,7 @@ type secretFields struct {
 	Description *string            `json:"description,omitempty" jsonschema:"maxLength=1024,nullable"`
 	Tags        *map[string]string `json:"tags,omitempty" jsonschema:"nullable" jsonschema_description:"Replace all tags; left out or null: they stay."`
 	Metadata    jsontext.Value     `json:"metadata,omitempty" jsonschema:"type=object,nullable" jsonschema_description:"Instead of tags: any members. Replaces all; left out or null: it stays."`
-	ExpiresAt   *moment            `json:"expires_at,omitempty" jsonschema:"nullable"`
+	ExpiresAt   moment             `json:"expires_at,omitzero" jsonschema:"nullable"`
 }
 
 // change is what the fields change. Nothing is checked here that a vault checks.
@@ -42,7 +42,7 @@ func (f *secretFields) change() (c vault.Change, err error) {
 		}
 		c.Tags, c.Extra = tags, extra
 	}
-	if f.ExpiresAt != nil && !f.ExpiresAt.IsZero() {
+	if !f.ExpiresAt.IsZero() {
 		c.ExpiresAt = &f.ExpiresAt.Time
 	}
 	return c, nil

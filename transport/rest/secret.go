@@ -24,6 +24,7 @@ type secretMetadata struct {
 	Description *string           `json:"description" jsonschema:"nullable"`
 	Tags        map[string]string `json:"tags" jsonschema_description:"The members of metadata that are text."`
 	Metadata    jsontext.Value    `json:"metadata" jsonschema:"type=object" jsonschema_description:"Tags and whatever else was stored beside them."`
+	Encoding    string            `json:"encoding,omitempty" jsonschema:"enum=base64" jsonschema_description:"How the value is written, where it is not text."`
 	CreatedAt   stamp             `json:"created_at"`
 	UpdatedAt   stamp             `json:"updated_at" jsonschema_description:"The last change of value or metadata."`
 	AccessedAt  *stamp            `json:"accessed_at" jsonschema:"nullable" jsonschema_description:"When the value was last read; listing does not count."`
@@ -46,6 +47,9 @@ func about(m vault.Metadata) (secretMetadata, error) {
 	if m.Description != "" {
 		out.Description = &m.Description
 	}
+	if m.Binary {
+		out.Encoding = "base64"
+	}
 	var err error
 	out.Metadata, err = joinMetadata(m.Tags, m.Extra)
 	return out, err
@@ -65,8 +69,7 @@ func aboutEach(items []vault.Metadata) ([]secretMetadata, error) {
 // secretValue is a secret with its value.
 type secretValue struct {
 	secretMetadata
-	Encoding string `json:"encoding,omitempty" jsonschema:"enum=base64" jsonschema_description:"How value is written, where it is not text."`
-	Value    string `json:"value"`
+	Value string `json:"value"`
 
 	held vault.Secret
 }
@@ -81,11 +84,10 @@ func (s secretValue) appendJSON(dst []byte) ([]byte, error) {
 	dst = dst[:len(dst)-1]         // the brace that closes the object
 	plain := s.held.Value.Reveal() //nolint:forbidigo // the reveal right, decided and recorded by the broker
 	defer clear(plain)
-	if s.held.Value.IsText() {
+	if s.Encoding == "" {
 		dst, err = jsontext.AppendQuote(append(dst, `,"value":`...), plain)
 	} else {
-		dst = append(dst, `,"encoding":"base64","value":"`...)
-		dst = append(base64.StdEncoding.AppendEncode(dst, plain), '"')
+		dst = append(base64.StdEncoding.AppendEncode(append(dst, `,"value":"`...), plain), '"')
 	}
 	return append(dst, '}'), err
 }

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
@@ -13,6 +14,7 @@ type listQuery struct {
 	Limit     int    `json:"limit,omitempty" jsonschema:"minimum=1,default=50" jsonschema_description:"Items of a page; more than 200 means 200. A page may have fewer and still have a next one."`
 	Cursor    string `json:"cursor,omitempty" jsonschema_description:"The next_cursor of the page before."`
 	Recursive bool   `json:"recursive,omitempty" jsonschema:"default=true" jsonschema_description:"false: only what lies in the namespace itself."`
+	Path      string `json:"path,omitempty" jsonschema_description:"Only the secret of that path, if there is one: its metadata without its value. Everything else is ignored."`
 	Deleted   bool   `json:"deleted,omitempty" jsonschema_description:"true: the trash; for admins."`
 }
 
@@ -21,6 +23,7 @@ func (l *listQuery) read(q *query) {
 	l.Limit = q.number("limit", 1)
 	l.Cursor = q.text("cursor")
 	l.Recursive = q.truth("recursive", true)
+	l.Path = q.text("path")
 	l.Deleted = q.truth("deleted", false)
 }
 
@@ -38,6 +41,9 @@ func (h *Handler) listSecrets(c *call, in *listQuery) (secretPage, error) {
 			return secretPage{}, &vault.InvalidError{Field: "namespace", Rule: "is not a path"}
 		}
 	}
+	if in.Path != "" {
+		return h.listOne(c, in.Path)
+	}
 	limit := vault.DefaultPageSize
 	if in.Limit > 0 {
 		limit = min(in.Limit, vault.MaxPageSize)
@@ -51,6 +57,25 @@ func (h *Handler) listSecrets(c *call, in *listQuery) (secretPage, error) {
 	}
 	out := secretPage{Namespace: in.Namespace, Limit: limit, NextCursor: cursor(page.Next)}
 	out.Items, err = aboutEach(page.Items)
+	return out, err
+}
+
+// listOne is the page of one secret, or of none.
+func (h *Handler) listOne(c *call, path string) (secretPage, error) {
+	p, err := vault.ParsePath(path)
+	if err != nil {
+		return secretPage{}, err
+	}
+	c.path = p
+	out := secretPage{Namespace: p.Namespace(), Items: []secretMetadata{}}
+	m, err := h.desk.Describe(c.ctx, c.who, p)
+	switch {
+	case errors.Is(err, vault.ErrNotFound):
+		return out, nil
+	case err != nil:
+		return out, err
+	}
+	out.Items, err = aboutEach([]vault.Metadata{m})
 	return out, err
 }
 

@@ -20,7 +20,7 @@ func (h *Handler) patchSecret(c *call, in *patchRequest) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if in.ExpiresAt != nil && in.ExpiresAt.IsZero() { // null
+	if in.ExpiresAt.given && in.ExpiresAt.IsZero() { // null
 		change.ExpiresAt = &in.ExpiresAt.Time
 	}
 	empty := change.Type == nil && change.Tier == nil && change.Description == nil && change.Tags == nil && change.ExpiresAt == nil

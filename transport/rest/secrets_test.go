@@ -3,6 +3,7 @@ package rest_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
@@ -69,5 +70,53 @@ func TestGetOrList(t *testing.T) {
 				t.Error("a value in", got.body)
 			}
 		})
+	}
+}
+
+// TestListOfOne: what one secret is called, without its value, for clients that
+// have to know one of many.
+func TestListOfOne(t *testing.T) {
+	d := newDesk(t, programs)
+	d.put(t, "app/openai/key", "v", vault.Change{})
+	d.put(t, "app/openai/key2", "\xff", vault.Change{})
+	d.put(t, "other/key", "v", vault.Change{})
+	for name, tt := range map[string]struct {
+		who, query string
+		status     int
+		has        string
+	}{
+		"a secret":               {"program", "path=app%2Fopenai%2Fkey", 200, `"path":"app/openai/key",`},
+		"and other fields":       {"program", "path=app/openai/key&namespace=app&cursor=x&limit=9", 200, `"next_cursor":null`},
+		"bytes are told":         {"program", "path=app/openai/key2", 200, `"encoding":"base64"`},
+		"a namespace":            {"program", "path=app/openai", 200, `"items":[]`},
+		"nothing":                {"program", "path=app/none", 200, `"items":[]`},
+		"no path":                {"program", "path=app//x", 400, "VALIDATION_ERROR"},
+		"beyond the policy":      {"program", "path=other/key", 403, "SCOPE_DENIED"},
+		"nothing, beyond it too": {"program", "path=other/none", 403, "SCOPE_DENIED"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := d.send(t, tt.who, "GET /v1/secrets?"+tt.query, "")
+			if got.status != tt.status || !strings.Contains(got.body, tt.has) || strings.Count(got.body, `"path"`) > 1 {
+				t.Errorf("%d %s", got.status, got.body)
+			}
+			if strings.Contains(got.body, `"value"`) {
+				t.Error("a value in", got.body)
+			}
+		})
+	}
+}
+
+// TestPatchEndsExpiry: null is not the same as nothing.
+func TestPatchEndsExpiry(t *testing.T) {
+	d := newDesk(t, programs)
+	d.put(t, "app/key", "v", vault.Change{ExpiresAt: new(d.now().Add(time.Hour))})
+	for _, step := range []struct{ body, has string }{
+		{`{"description":"d"}`, `"expires_at":"2026-05-04T04:02:01Z"`},
+		{`{"expires_at":"2027-01-01T00:00:00Z"}`, `"expires_at":"2027-01-01T00:00:00Z"`},
+		{`{"expires_at":null}`, `"expires_at":null`},
+	} {
+		if got := d.send(t, "owner", "PATCH /v1/secrets/app/key", step.body); got.status != 200 || !strings.Contains(got.body, step.has) {
+			t.Errorf("%s: %d %s", step.body, got.status, got.body)
+		}
 	}
 }
