@@ -39,7 +39,7 @@ func TestEditedRows(t *testing.T) {
 	db, _ := open(t)
 	for _, column := range []string{
 		"hash", "principal", "path", "version", "destinations", "shape", "rule", "parent", "created_at", "expires_at", "revoked_at",
-		"max_uses", "used", "mac",
+		"max_uses", "used", "tier", "mac",
 	} {
 		edits := map[string]string{
 			"other kind":  `CASE typeof(` + column + `) WHEN 'integer' THEN 'x' WHEN 'blob' THEN 7 ELSE x'00' END`,
@@ -52,7 +52,7 @@ func TestEditedRows(t *testing.T) {
 			t.Run(column+" "+name, func(t *testing.T) {
 				undone(t, db, func(tx *sqldb.Tx, s *handle.Store) {
 					sp := spec(me)
-					sp.Uses, sp.Shape, sp.Parent, sp.Version = 2, "sk-{handle}", "h_q", 1
+					sp.Uses, sp.Shape, sp.Parent, sp.Version, sp.Tier = 2, "sk-{handle}", "h_q", 1, vault.Sensitive
 					text, h := mustMint(t, tx, s, sp, noon)
 					theirs := spec(other)
 					theirs.Path, theirs.Shape, theirs.Rule, theirs.Parent, theirs.Version, theirs.Uses = "a/b", "x-{handle}", "r", "h_p", 3, 5

@@ -87,6 +87,7 @@ type Handle struct {
 	Shape        string              // how it was shown, "sk-proj-{handle}"; "" is bare
 	Rule         string              // policy rule that allowed it
 	Parent       string              // id of the handle it was made from, if any
+	Tier         vault.Tier          // up to which tier people approved it; "": it needed no approval
 	CreatedAt    time.Time
 	ExpiresAt    time.Time // never zero
 	RevokedAt    time.Time // zero: not revoked
@@ -120,6 +121,7 @@ type Spec struct {
 	Uses         int           // 0: not counted
 	Rule         string
 	Parent       string
+	Tier         vault.Tier // up to which people approved it
 }
 
 func (s *Spec) check() error {

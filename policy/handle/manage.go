@@ -29,6 +29,16 @@ func (s *Store) RevokeAll(tx *sqldb.Tx, principal string, now time.Time) (int, e
 	return len(found), s.end(tx, found, now)
 }
 
+// RevokeUnder ends every handle of the principals whose ids start with a prefix, and
+// returns how many there were left to end. Damaged ones are removed.
+func (s *Store) RevokeUnder(tx *sqldb.Tx, prefix string, now time.Time) (int, error) {
+	found, err := rowsOf(tx, `principal >= ? AND principal < ? AND revoked_at = 0`, prefix, prefix+"\x7f")
+	if err != nil {
+		return 0, err
+	}
+	return len(found), s.end(tx, found, now)
+}
+
 // RevokeAfter ends every handle that was issued after a time, and returns how many
 // there were left to end: the owner says that it has not come yet (package clock),
 // and when it comes they must not be good again. Damaged ones are removed.

@@ -221,6 +221,13 @@ func TestOlderRing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		old := len(schema) == 2
+		if old { // the code writes a column that came later
+			update(t, db, func(tx *sqldb.Tx) error {
+				_, err := tx.Exec(`ALTER TABLE handles ADD COLUMN tier TEXT NOT NULL DEFAULT ''`)
+				return err
+			})
+		}
 		update(t, db, func(tx *sqldb.Tx) error {
 			mine = append(mine, ring(t, tx, s, spec(me), handle.MaxLive/2, noon)...)
 			theirs = append(theirs, ring(t, tx, s, spec(other), 3, noon)...)
@@ -236,6 +243,12 @@ func TestOlderRing(t *testing.T) {
 					t.Errorf("%d live", n)
 				}
 				return nil
+			})
+		}
+		if old {
+			update(t, db, func(tx *sqldb.Tx) error {
+				_, err := tx.Exec(`ALTER TABLE handles DROP COLUMN tier`)
+				return err
 			})
 		}
 		if err := db.Close(); err != nil {

@@ -61,8 +61,8 @@ func Migrations() []sqldb.Migration {
 			mac          {blob} NOT NULL,
 			PRIMARY KEY (principal, seq)
 		) {clustered}`,
-			`INSERT INTO handles_by_ring (` + columns + `, seq)
-			SELECT ` + columns + `, row_number() OVER (PARTITION BY principal ORDER BY seq, created_at) FROM handles`,
+			`INSERT INTO handles_by_ring (` + columnsThen + `, seq)
+			SELECT ` + columnsThen + `, row_number() OVER (PARTITION BY principal ORDER BY seq, created_at) FROM handles`,
 			`DROP TABLE handles`,
 			`ALTER TABLE handles_by_ring RENAME TO handles`,
 			`CREATE UNIQUE INDEX handles_id ON handles (id)`,
@@ -70,11 +70,15 @@ func Migrations() []sqldb.Migration {
 		// One tree: an index on what is random is one more page to write for each
 		// handle of a commit. [row.find] does without.
 		{Name: "handle/4", SQL: []string{`DROP INDEX handles_id`}},
+		{Name: "handle/5", SQL: []string{`ALTER TABLE handles ADD COLUMN tier {text} NOT NULL DEFAULT ''`}},
 	}
 }
 
+// columnsThen is what a handle had when its table was made anew.
+const columnsThen = `id, hash, principal, path, version, destinations, shape, rule, parent, created_at, expires_at, revoked_at, max_uses, used, mac`
+
 // columns is what [row] reads, in its order, and then seq.
-const columns = `id, hash, principal, path, version, destinations, shape, rule, parent, created_at, expires_at, revoked_at, max_uses, used, mac`
+const columns = `id, hash, principal, path, version, destinations, shape, rule, parent, created_at, expires_at, revoked_at, max_uses, used, tier, mac`
 
 type row struct {
 	Handle
@@ -89,20 +93,26 @@ type row struct {
 
 func (r *row) scan(scan func(...any) error) error {
 	return scan(&r.ID, &r.hash, &r.Principal, &r.Path, &r.Version, &r.destinations, &r.Shape, &r.Rule, &r.Parent,
-		&r.created, &r.expires, &r.revoked, &r.MaxUses, &r.Used, &r.mac, &r.seq)
+		&r.created, &r.expires, &r.revoked, &r.MaxUses, &r.Used, &r.Tier, &r.mac, &r.seq)
 }
 
+// fields leaves out a tier that is not there, as rows from before there was one do:
+// a row with one more column is another message (package rowmac).
 func (r *row) fields() rowmac.Fields {
-	return rowmac.Row("handles").Text(r.ID).Bytes(r.hash).Text(r.Principal).Text(string(r.Path)).Int(int64(r.Version)).
+	f := rowmac.Row("handles").Text(r.ID).Bytes(r.hash).Text(r.Principal).Text(string(r.Path)).Int(int64(r.Version)).
 		Text(string(r.destinations)).Text(r.Shape).Text(r.Rule).Text(r.Parent).
 		Int(r.created).Int(r.expires).Int(r.revoked).Int(int64(r.MaxUses)).Int(int64(r.Used))
+	if r.Tier != "" {
+		f = f.Text(string(r.Tier))
+	}
+	return f
 }
 
 // insert writes a new row.
 func (s *Store) insert(tx *sqldb.Tx, r *row) error {
-	_, err := tx.Exec(`INSERT INTO handles (`+columns+`, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	_, err := tx.Exec(`INSERT INTO handles (`+columns+`, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		r.ID, r.hash, r.Principal, string(r.Path), r.Version, string(r.destinations), r.Shape, r.Rule, r.Parent,
-		r.created, r.expires, r.revoked, r.MaxUses, r.Used, s.rows.Sum(r.fields()), r.seq)
+		r.created, r.expires, r.revoked, r.MaxUses, r.Used, string(r.Tier), s.rows.Sum(r.fields()), r.seq)
 	return err
 }
 

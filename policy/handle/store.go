@@ -44,7 +44,7 @@ func (s *Store) Mint(tx *sqldb.Tx, spec Spec, now time.Time) (text string, h Han
 	r := row{
 		Handle: Handle{
 			ID: mint.ID("h_", hash), Principal: spec.Principal, Path: spec.Path, Version: spec.Version,
-			Shape: spec.Shape, Rule: spec.Rule, Parent: spec.Parent, MaxUses: spec.Uses,
+			Shape: spec.Shape, Rule: spec.Rule, Parent: spec.Parent, Tier: spec.Tier, MaxUses: spec.Uses,
 		},
 		hash: hash[:], destinations: destinations, created: sqldb.Micros(now), expires: sqldb.Micros(now.Add(ttl)),
 	}
