@@ -167,6 +167,26 @@ func (a *args) integer(low, high int) int {
 	return n
 }
 
+// list reads an array of at most most strings of at most limit bytes each.
+func (a *args) list(most, limit int) []string {
+	if a.value() != json.Delim('[') {
+		a.breaks("must be an array of strings")
+		return nil
+	}
+	out := []string{}
+	for a.broken == nil && a.tokens.More() {
+		if len(out) == most {
+			a.breaks("has more than " + strconv.Itoa(most) + " entries")
+			return nil
+		}
+		out = append(out, a.text(limit))
+	}
+	if a.broken == nil {
+		a.value() // the closing bracket
+	}
+	return out
+}
+
 // boolean reads true or false.
 func (a *args) boolean() bool {
 	b, ok := a.value().(bool)

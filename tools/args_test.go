@@ -2,6 +2,7 @@ package tools_test
 
 import (
 	"encoding/json"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -9,11 +10,21 @@ import (
 
 	"github.com/coatcheck-dev/coatcheck/policy"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/policy/redeem"
 	"github.com/coatcheck-dev/coatcheck/tools"
 	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/secret"
 )
+
+func scopes(t *testing.T, texts ...string) identity.Scopes {
+	t.Helper()
+	s, err := identity.ParseScopes(texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
 
 // TestWhatTheBrokerIsAsked follows good arguments to the broker.
 func TestWhatTheBrokerIsAsked(t *testing.T) {
@@ -36,8 +47,16 @@ func TestWhatTheBrokerIsAsked(t *testing.T) {
 		"set, no value":  {"set_secret", `{"namespace":"a","key":"b"}`, broker.SetRequest{Path: "a/b"}},
 		"delete":         {"delete_secret", `{"path":"a"}`, []any{vault.Path("a"), false}},
 		"delete, gone":   {"delete_secret", `{"path":"a","permanent":true}`, []any{vault.Path("a"), true}},
-		"explain":        {"explain_access", `{"path":"a"}`, broker.ExplainRequest{Path: "a", Right: policy.Use}},
-		"explain, url":   {"explain_access", `{"path":"a","action":"use","url":"https://x.example","method":"PUT"}`, broker.ExplainRequest{Path: "a", Right: policy.Use, URL: "https://x.example", Method: "PUT"}},
+		"token": {
+			"request_token", `{"scopes":["read:secrets"],"ttl_seconds":90,"max_uses":3,"allowed_ips":["10.0.1.50","fd00::/8"],"description":"d"}`,
+			broker.TokenRequest{
+				Scopes: scopes(t, "secrets:read:*"), TTL: 90 * time.Second, MaxUses: 3, Description: "d",
+				Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.1.50/32"), netip.MustParsePrefix("fd00::/8")},
+			},
+		},
+		"approval":     {"check_approval", `{"approval_id":"apr_0123456789"}`, "apr_0123456789"},
+		"explain":      {"explain_access", `{"path":"a"}`, broker.ExplainRequest{Path: "a", Right: policy.Use}},
+		"explain, url": {"explain_access", `{"path":"a","action":"use","url":"https://x.example","method":"PUT"}`, broker.ExplainRequest{Path: "a", Right: policy.Use, URL: "https://x.example", Method: "PUT"}},
 		"http": {
 			"http_request",
 			`{"method":"POST","url":"https://x.example/","headers":{"B":"2","A":"1"},"query":{"q":"é"},"body":"{\"a\":1}"}`,

@@ -9,6 +9,8 @@ var SchemaTypes = map[string][2]any{
 	"get_secret":     {getSecretIn{}, getSecretOut{}},
 	"http_request":   {httpRequestIn{}, httpRequestOut{}},
 	"list_secrets":   {listSecretsIn{}, listSecretsOut{}},
+	"check_approval": {checkApprovalIn{}, checkApprovalOut{}},
+	"request_token":  {requestTokenIn{}, requestTokenOut{}},
 	"rotate_secret":  {rotateSecretIn{}, rotateSecretOut{}},
 	"set_secret":     {setSecretIn{}, setSecretOut{}},
 }

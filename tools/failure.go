@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/coatcheck-dev/coatcheck/policy/approval"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
@@ -25,11 +26,13 @@ type Failure struct {
 	Code    string `json:"code"`           // stable word, for programs
 	Message string `json:"message"`        // what is wrong, a sentence
 	Next    string `json:"next,omitempty"` // what to do next, a sentence
+	// Approval is the id of the request that waits for people or was denied by them.
+	Approval string `json:"approval_id,omitempty"`
 	// Reference names the log entry of a failure of code [Internal].
 	Reference string `json:"reference,omitempty"`
 }
 
-// JSON returns f as a compact JSON object of code, message, next and reference.
+// JSON returns f as a compact JSON object of its fields.
 func (f *Failure) JSON() string {
 	text, err := encode(f)
 	if err != nil {
@@ -70,6 +73,9 @@ var failures = []struct {
 	{vault.ErrExists, "exists", "A secret with that path exists already.", "Choose another path, or change the one that is there."},
 	{vault.ErrPathConflict, "path_conflict", "A secret and a namespace may not share a path.", "Choose another path."},
 	{identity.ErrUnauthenticated, "unauthenticated", "This agent's access has ended.", "Ask the owner of this coatcheck."},
+	{approval.ErrUnknown, "approval_unknown", "This desk knows no such request of yours.", "Copy the id again, every character, from the answer that told of it."},
+	{identity.ErrTooManyTokens, "too_many_tokens", "This agent has as many tokens as it may.", "Use one of them, or wait until some have expired."},
+	{approval.ErrTooMany, "too_many_requests", "Too many of your requests wait for people.", "Wait until some are decided; check_approval tells."},
 	{vault.ErrBusy, "busy", "The vault was busy for too long; nothing was done.", "Try again in a moment."},
 	{vault.ErrKeyUnavailable, "key_unavailable", "What keeps the vault's key does not answer; nothing was done.", "Try again in a moment. If it goes on, tell the owner."},
 	{vault.ErrKeyWrong, "key_changed", "The vault was given another key since this coatcheck started, and it cannot open it.", "Tell the owner to start it anew."},
@@ -109,7 +115,7 @@ func failed(err error) Result {
 	var bad *vault.InvalidError
 	switch {
 	case errors.As(err, &denied):
-		return Result{Failure: &Failure{Code: string(denied.Code), Message: denied.Reason, Next: denied.Next}}
+		return Result{Failure: &Failure{Code: string(denied.Code), Message: denied.Reason, Next: denied.Next, Approval: denied.Approval}}
 	case errors.As(err, &refusal):
 		return Result{Failure: &Failure{Code: refusal.Code, Message: refusal.Reason, Next: refusal.Next}}
 	case errors.As(err, &upstream):

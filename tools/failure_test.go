@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/coatcheck-dev/coatcheck/policy/approval"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
@@ -37,6 +38,8 @@ func TestFailures(t *testing.T) {
 		"secret old":    {vault.ErrExpired, "secret_expired"},
 		"version old":   {vault.ErrVersionRetired, "version_retired"},
 		"agent gone":    {identity.ErrUnauthenticated, "unauthenticated"},
+		"approval gone": {approval.ErrUnknown, "approval_unknown"},
+		"approvals":     {approval.ErrTooMany, "too_many_requests"},
 		"busy":          {fmt.Errorf("canary: %w", vault.ErrBusy), "busy"},
 		"key away":      {vault.ErrKeyUnavailable, "key_unavailable"},
 		"key changed":   {vault.ErrKeyWrong, "key_changed"},
@@ -51,7 +54,7 @@ func TestFailures(t *testing.T) {
 	calls := map[string]string{
 		"explain_access": `{"path":"a"}`, "get_secret": `{"path":"a"}`, "http_request": `{"url":"https://x.example"}`,
 		"list_secrets": `{}`, "rotate_secret": `{"path":"a"}`, "set_secret": `{"path":"a","value":"canary"}`,
-		"delete_secret": `{"path":"a"}`,
+		"delete_secret": `{"path":"a"}`, "check_approval": `{"approval_id":"apr_0123456789"}`, "request_token": `{"scopes":["secrets:read:a"]}`,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -88,6 +91,7 @@ func TestEveryErrorHasItsRow(t *testing.T) {
 	elsewhere := map[string]bool{
 		"ErrNewer": true, "ErrForeign": true, "ErrLoosePermissions": true,
 		"ErrNetworkFilesystem": true, "ErrAgentExists": true, "ErrUnknownAgent": true,
+		"ErrAdminExists": true, "ErrUnknownAdmin": true, "ErrUnknownToken": true,
 	}
 	table := source(t, ".")
 	for dir, prefix := range map[string]string{"../vault": "vault.Err", "../policy/handle": "handle.Err", "../policy/identity": "identity.Err"} {

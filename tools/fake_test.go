@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/approval"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/policy/redeem"
@@ -30,7 +31,8 @@ type fakeBroker struct {
 	http  broker.Answer
 	said  broker.Explanation
 
-	stored broker.Stored
+	stored  broker.Stored
+	request approval.Request
 
 	who   identity.Principal
 	asked any
@@ -67,6 +69,18 @@ func (f *fakeBroker) HTTP(_ context.Context, who identity.Principal, c redeem.Ca
 func (f *fakeBroker) Rotate(_ context.Context, who identity.Principal, r broker.RotateRequest) (broker.Rotated, error) {
 	f.who, f.asked = who, r
 	return broker.Rotated{Metadata: f.meta, OldVersion: f.meta.Version - 1, OldReadableUntil: noon}, f.err
+}
+
+func (f *fakeBroker) IssueToken(_ context.Context, who identity.Principal, r broker.TokenRequest) (broker.IssuedToken, error) {
+	f.who, f.asked = who, r
+	return broker.IssuedToken{Text: "ast_tok_0123456789abcdefghijklmnopqr", Token: identity.Token{
+		ID: "tok_0123456789", Scopes: r.Scopes, MaxUses: r.MaxUses, ExpiresAt: noon.Add(time.Hour),
+	}}, f.err
+}
+
+func (f *fakeBroker) Approval(_ context.Context, who identity.Principal, id string) (approval.Request, error) {
+	f.who, f.asked = who, id
+	return f.request, f.err
 }
 
 func (f *fakeBroker) Set(_ context.Context, who identity.Principal, r broker.SetRequest) (broker.Stored, error) {
@@ -108,6 +122,10 @@ func fake(t *testing.T) *fakeBroker {
 		http: broker.Answer{
 			Status: 200, Headers: []redeem.Field{{Name: "Content-Type", Value: "text/plain"}, {Name: "Via", Value: "a"}, {Name: "Via", Value: "b"}},
 			Body: []byte("hello <b> [secret production/openai/api-key]"), Masked: 1,
+		},
+		request: approval.Request{
+			ID: "apr_0123456789", Status: approval.Denied, ExpiresAt: noon, ReadyAt: noon, Votes: []approval.Vote{{Admin: "admin:ada", Deny: true, Reason: "no"}},
+			Spec: approval.Spec{Action: policy.Token, Scopes: []string{"secrets:read:a/*"}, Approval: policy.Approval{Quorum: 2}},
 		},
 		stored: broker.Stored{Done: true, Shown: true, Created: true, Metadata: meta, Next: "Go on."},
 		said: broker.Explanation{

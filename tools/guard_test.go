@@ -24,11 +24,13 @@ func TestEveryTool(t *testing.T) {
 		t.Error("the tools are not in the order of their names")
 	}
 	hints := map[string]tools.Hints{
+		"check_approval": {ReadOnly: true, Idempotent: true},
 		"delete_secret":  {Destructive: true, Idempotent: true},
 		"explain_access": {ReadOnly: true, Idempotent: true},
 		"get_secret":     {},
 		"http_request":   {Destructive: true, OpenWorld: true},
 		"list_secrets":   {ReadOnly: true, Idempotent: true},
+		"request_token":  {},
 		"rotate_secret":  {Destructive: true},
 		"set_secret":     {Destructive: true},
 	}
@@ -176,6 +178,9 @@ func TestResults(t *testing.T) {
 			{"list_secrets", ``},
 			{"list_secrets", `null`},
 			{"rotate_secret", `{"path":"a/b"}`},
+			{"request_token", `{"scopes":["secrets:read:a/*"]}`},
+			{"request_token", `{"scopes":["secrets:read:a/*","read:secrets"],"ttl_seconds":60,"max_uses":1,"allowed_ips":["10.0.0.0/8"],"description":"x"}`},
+			{"check_approval", `{"approval_id":"apr_0123456789"}`},
 			{"set_secret", `{"path":"a/b","value":"x"}`},
 			{"set_secret", `{"namespace":"a","key":"b"}`},
 			{"delete_secret", `{"path":"a/b"}`},
@@ -217,6 +222,7 @@ func TestInputSchemasSayWhatIsChecked(t *testing.T) {
 		"explain_access": `"path":"a/b"`, "get_secret": `"path":"a/b"`, "rotate_secret": `"path":"a/b"`,
 		"set_secret": `"path":"a/b"`, "delete_secret": `"path":"a/b"`,
 		"http_request": `"url":"https://x.example/"`, "list_secrets": `"limit":5`,
+		"request_token": `"scopes":["secrets:read:a/*"]`, "check_approval": `"approval_id":"apr_0123456789"`,
 	}
 	long := func(n int) string { return `"` + strings.Repeat("x", n) + `"` }
 	object := func(n int) string {
@@ -233,7 +239,7 @@ func TestInputSchemasSayWhatIsChecked(t *testing.T) {
 		long(512), long(513), long(4096), long(4097), long(8192), long(8193), object(64), object(65),
 	}
 	// What the schema cannot say: these go together with others, or are grammars.
-	alone := map[string]bool{"namespace": true, "key": true, "path": true, "prefix": true, "url": true, "method": true}
+	alone := map[string]bool{"scopes": true, "allowed_ips": true, "namespace": true, "key": true, "path": true, "prefix": true, "url": true, "method": true}
 	for _, tool := range tools.All(fake(t)) {
 		schema := compile(t, tool.Input)
 		for name := range properties(t, tool.Input) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/coatcheck-dev/coatcheck/policy/approval"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/policy/redeem"
@@ -21,6 +22,8 @@ type Broker interface {
 	Set(ctx context.Context, who identity.Principal, r broker.SetRequest) (broker.Stored, error)
 	Delete(ctx context.Context, who identity.Principal, p vault.Path, permanent bool) (broker.Deleted, error)
 	Explain(ctx context.Context, who identity.Principal, r broker.ExplainRequest) (broker.Explanation, error)
+	IssueToken(ctx context.Context, who identity.Principal, r broker.TokenRequest) (broker.IssuedToken, error)
+	Approval(ctx context.Context, who identity.Principal, id string) (approval.Request, error)
 }
 
 // Tool is one thing a model can ask for. Tools are immutable and safe for
@@ -61,11 +64,13 @@ type Result struct {
 // All returns the tools over b in the order of their names.
 func All(b Broker) []Tool {
 	return []Tool{
+		checkApproval(b),
 		deleteSecret(b),
 		explainAccess(b),
 		getSecret(b),
 		httpRequest(b),
 		listSecrets(b),
+		requestToken(b),
 		rotateSecret(b),
 		setSecret(b),
 	}

@@ -44,6 +44,7 @@ import (
 	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/approval"
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
 	"github.com/coatcheck-dev/coatcheck/policy/catalogue"
 	"github.com/coatcheck-dev/coatcheck/policy/clock"
@@ -65,6 +66,9 @@ type Vault interface {
 	// Purge destroys some of what has been in the trash too long and returns
 	// the paths; none means that nothing is left.
 	Purge(tx *sqldb.Tx, now time.Time) ([]vault.Path, error)
+	// Highest returns the highest tier of the live secrets that one of the globs
+	// matches.
+	Highest(tx *sqldb.Tx, globs []vault.Glob) (vault.Tier, error)
 }
 
 // Rules yields the policy in force.
@@ -85,6 +89,7 @@ type Config struct {
 	Audit     *audit.Log
 	Agents    *identity.Store
 	Handles   *handle.Store
+	Approvals *approval.Store
 	Scrubber  *redact.Scrubber
 	HTTP      *redeem.Client
 	Catalogue *catalogue.Catalogue
@@ -108,7 +113,7 @@ type Broker struct {
 func New(c Config) (*Broker, error) {
 	for name, missing := range map[string]bool{
 		"database": c.DB == nil, "vault": c.Vault == nil, "policy": c.Policy == nil, "audit log": c.Audit == nil,
-		"agents": c.Agents == nil, "handles": c.Handles == nil, "scrubber": c.Scrubber == nil, "HTTP client": c.HTTP == nil,
+		"agents": c.Agents == nil, "handles": c.Handles == nil, "approvals": c.Approvals == nil, "scrubber": c.Scrubber == nil, "HTTP client": c.HTTP == nil,
 		"catalogue": c.Catalogue == nil, "anchor": c.Anchor == nil, "clock": c.Clock == nil, "logger": c.Log == nil,
 	} {
 		if missing {

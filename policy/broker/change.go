@@ -6,21 +6,22 @@ import (
 	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/approval"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/secret"
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
-// Restore brings a secret back from the trash, for the owner. Errors:
+// Restore brings a secret back from the trash, for the owner and admins. Errors:
 // [vault.ErrNotFound], [vault.ErrExists], [vault.ErrPathConflict], *[Denied].
 func (b *Broker) Restore(ctx context.Context, who identity.Principal, p vault.Path) (vault.Metadata, error) {
 	var meta vault.Metadata
 	e := b.entry(who, "secret.restored")
 	e.Path = p
 	err := b.record(ctx, who, &e, func(tx *sqldb.Tx) (err error) {
-		if who.Kind != identity.Owner {
-			return ownerOnly()
+		if !manages(who) {
+			return managersOnly()
 		}
 		meta, err = b.c.Vault.InTx(tx).Restore(p)
 		e.Version = meta.Version
@@ -29,11 +30,11 @@ func (b *Broker) Restore(ctx context.Context, who identity.Principal, p vault.Pa
 	return meta, err
 }
 
-// History lists the versions of a secret, newest first, for the owner.
+// History lists the versions of a secret, newest first, for who may list it.
 // Errors: [vault.ErrNotFound], *[Denied].
 func (b *Broker) History(ctx context.Context, who identity.Principal, p vault.Path) ([]vault.Version, error) {
-	if who.Kind != identity.Owner {
-		return nil, ownerOnly()
+	if _, err := b.Describe(ctx, who, p); err != nil {
+		return nil, err
 	}
 	return b.c.Vault.History(ctx, p)
 }
@@ -41,7 +42,7 @@ func (b *Broker) History(ctx context.Context, who identity.Principal, p vault.Pa
 // RotateRequest asks for a new version.
 type RotateRequest struct {
 	Path  vault.Path
-	Value secret.Value  // owner only; zero: made here from the secret's recipe
+	Value secret.Value  // zero: made here from the secret's recipe; else it also takes the right to set
 	Grace time.Duration // how long the old version stays readable by number, 0 to [vault.MaxGrace]
 }
 
@@ -64,19 +65,21 @@ func (b *Broker) Rotate(ctx context.Context, who identity.Principal, r RotateReq
 	if err != nil {
 		return Rotated{}, b.refuse(ctx, &e, err)
 	}
+	if !r.Value.IsZero() {
+		if err := b.mayBring(ctx, j, r.Path); err != nil {
+			return Rotated{}, b.refuse(ctx, &e, err)
+		}
+	}
 	var out Rotated
 	err = b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
-		meta, err := b.guarded(tx, decision)
+		meta, err := b.guarded(tx, decision, &e, plea{terms: []approval.Detail{{Name: "grace", Text: r.Grace.String()}}, value: r.Value})
 		if err != nil {
 			return err
-		}
-		if who.Kind != identity.Owner && !r.Value.IsZero() {
-			return ownerOnly()
 		}
 		if err := checkValue(r.Value); err != nil {
 			return err
 		}
-		if err := b.spendRate(tx, who, decision.Decision, e.Time); err != nil {
+		if err := b.spendUse(tx, who, decision.Decision, e.Time); err != nil {
 			return err
 		}
 		value := r.Value
@@ -94,6 +97,22 @@ func (b *Broker) Rotate(ctx context.Context, who identity.Principal, r RotateReq
 		return err
 	})
 	return out, err
+}
+
+// mayBring refuses a value for a rotation by who has not the right to set one, or
+// is a model: what it would bring has been seen.
+func (b *Broker) mayBring(ctx context.Context, j judge, p vault.Path) error {
+	if j.exempt() {
+		return nil
+	}
+	if j.who.Door != policy.DoorREST {
+		return ownerOnly()
+	}
+	r, err := j.rule(b.outside(ctx), policy.Set, p, nil)
+	if err == nil && !r.Allowed {
+		err = r.denied()
+	}
+	return err
 }
 
 func humanNeeded(p vault.Path, grace time.Duration) *Denied {

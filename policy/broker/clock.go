@@ -32,7 +32,7 @@ const SetTheClock = "Ask the owner to set the clock right or, if it is right now
 
 // AcceptClock makes the system's present time this vault's time, for the owner,
 // and puts it on record: the one record that may be earlier than the one before.
-// Handles and tokens that were issued after that time end.
+// Handles, tokens and requests that were made after that time end.
 // changed is false when the clock is not behind. Errors: *[Denied].
 func (b *Broker) AcceptClock(ctx context.Context, who identity.Principal) (wall, seen time.Time, changed bool, err error) {
 	if who.Kind != identity.Owner {
@@ -54,7 +54,10 @@ func (b *Broker) AcceptClock(ctx context.Context, who identity.Principal) (wall,
 		if _, err = b.c.Handles.RevokeAfter(tx, wall, wall); err != nil {
 			return err
 		}
-		_, err = b.c.Agents.RevokeTokensAfter(tx, wall, wall)
+		if _, err = b.c.Agents.RevokeTokensAfter(tx, wall, wall); err != nil {
+			return err
+		}
+		_, err = b.c.Approvals.CancelAfter(tx, wall, wall)
 		return err
 	})
 	if errors.Is(err, errOnTime) {

@@ -29,15 +29,24 @@ func (b *Broker) judge(who identity.Principal) judge {
 	return judge{who, b.c.Policy.Current(), b.now()}
 }
 
-func (j judge) owner() bool { return j.who.Kind == identity.Owner }
+func (j judge) exempt() bool { return manages(j.who) }
 
 func (j judge) request(right policy.Right, p vault.Path, target *vault.Target) policy.Request {
-	return policy.Request{Subject: j.who.Subject(), Right: right, Path: p, Target: target, Now: j.now}
+	return policy.Request{Subject: j.subject(), Right: right, Path: p, Target: target, Now: j.now}
 }
 
-// asOwner is the ruling for the owner, whom no rule is asked about.
-func (j judge) asOwner(right policy.Right, p vault.Path) ruling {
-	return ruling{Decision: policy.Decision{Allowed: true, Rule: "owner"}, judge: j, request: j.request(right, p, nil)}
+// subject is nobody for who is no agent: a rule's "*" means agents.
+func (j judge) subject() policy.Subject {
+	subject := j.who.Subject()
+	if j.who.Kind != identity.Agent && j.who.Kind != identity.ScopedToken {
+		subject.Agent = ""
+	}
+	return subject
+}
+
+// asManager is the ruling for the owner and admins, whom no rule is asked about.
+func (j judge) asManager(right policy.Right, p vault.Path) ruling {
+	return ruling{Decision: policy.Decision{Allowed: true, Rule: string(j.who.Kind)}, judge: j, request: j.request(right, p, nil)}
 }
 
 // lookup finds the metadata of a secret, in a transaction or outside.
@@ -54,9 +63,26 @@ type ruling struct {
 	request policy.Request
 	exists  bool // with request.Secret: there is such a secret
 	unseen  bool // a refusal that must not tell whether there is one
+	beyond  bool // a refusal by what the caller was registered or its token was issued for
 }
 
-// rule asks the policy. Only where its rules for the path ask for a tier or tags
+// rule asks the policy, within what the caller may do at most. A token reaches
+// only where its agent has the right to have one.
+func (j judge) rule(look lookup, right policy.Right, p vault.Path, target *vault.Target) (ruling, error) {
+	if !j.who.Allows(right, p) {
+		return ruling{judge: j, request: j.request(right, p, target), beyond: true}, nil
+	}
+	r, err := j.byRules(look, right, p, target)
+	if err != nil || !r.Allowed || j.who.Kind != identity.ScopedToken {
+		return r, err
+	}
+	if token, err := j.byRules(look, policy.Token, p, nil); err != nil || !token.Allowed {
+		return token, err
+	}
+	return r, nil
+}
+
+// byRules asks the policy. Only where its rules for the path ask for a tier or tags
 // is the secret looked up first.
 //
 // What an agent may not touch looks the same to it whether it exists or not. So
@@ -64,7 +90,7 @@ type ruling struct {
 // refused in the same words for every secret and for none. To create one is
 // decided by the rules alone, for a secret without tier and tags. The secret is
 // looked up either way; that a miss takes a few microseconds less is not hidden.
-func (j judge) rule(look lookup, right policy.Right, p vault.Path, target *vault.Target) (ruling, error) {
+func (j judge) byRules(look lookup, right policy.Right, p vault.Path, target *vault.Target) (ruling, error) {
 	r := ruling{judge: j, request: j.request(right, p, target)}
 	if !j.rules.NeedsSecret(r.request) {
 		r.Decision = j.rules.Decide(r.request)
@@ -109,6 +135,9 @@ func (j judge) mayKnow(p vault.Path, secret *policy.Secret, exists bool) bool {
 // explain says the ruling in words. It looks at every rule near the path and is
 // for outside of transactions.
 func (r ruling) explain() policy.Explanation {
+	if r.beyond {
+		return policy.Explanation{Sentence: "This is beyond what this agent or token was made for.", Next: "Ask the owner for an agent or a token of wider scope: " + r.scope()}
+	}
 	if r.unseen && !r.Allowed {
 		return r.judge.rules.ExplainUnseen(r.request)
 	}
@@ -118,8 +147,14 @@ func (r ruling) explain() policy.Explanation {
 // denied is the policy's refusal in the words of [Broker.Explain].
 func (r ruling) denied() error {
 	said := r.explain()
-	return &Denied{Code: PolicyDenied, Rule: said.Rule, Reason: said.Sentence, Next: said.Next}
+	code := PolicyDenied
+	if r.beyond {
+		code = ScopeDenied
+	}
+	return &Denied{Code: code, Rule: said.Rule, Reason: said.Sentence, Next: said.Next, Scope: r.scope()}
 }
+
+func (r ruling) scope() string { return identity.RequiredScope(r.request.Right, r.request.Path) }
 
 // still refuses when the secret is not any more what the ruling was about.
 func (r ruling) still(meta vault.Metadata, exists bool) error {
@@ -133,9 +168,10 @@ func (r ruling) still(meta vault.Metadata, exists bool) error {
 // decide asks the policy and notes the rule in e. The error is the refusal, or a
 // fault of the vault.
 func (b *Broker) decide(ctx context.Context, j judge, e *audit.Entry, right policy.Right, p vault.Path) (ruling, error) {
-	if j.owner() {
-		e.Rule = "owner"
-		return j.asOwner(right, p), nil
+	if j.exempt() {
+		r := j.asManager(right, p)
+		e.Rule = r.Rule
+		return r, nil
 	}
 	r, err := j.rule(b.outside(ctx), right, p, nil)
 	e.Rule, e.RuleHash = r.Rule, r.RuleHash
@@ -147,7 +183,7 @@ func (b *Broker) decide(ctx context.Context, j judge, e *audit.Entry, right poli
 
 // shows reports whether the caller may list p, whatever is there.
 func (b *Broker) shows(ctx context.Context, j judge, p vault.Path) (bool, error) {
-	if j.owner() {
+	if j.exempt() {
 		return true, nil
 	}
 	r, err := j.rule(b.outside(ctx), policy.List, p, nil)
@@ -156,19 +192,17 @@ func (b *Broker) shows(ctx context.Context, j judge, p vault.Path) (bool, error)
 
 // showsThis reports whether the caller may list a secret that was just read.
 func (j judge) showsThis(m vault.Metadata) bool {
-	if j.owner() {
+	if j.exempt() {
 		return true
 	}
-	r := j.request(policy.List, m.Path, nil)
-	if j.rules.NeedsSecret(r) {
-		r.Secret = factsOf(m)
-	}
-	return j.rules.Decide(r).Allowed
+	r, err := j.rule(func(vault.Path) (vault.Metadata, error) { return m, nil }, policy.List, m.Path, nil)
+	return err == nil && r.Allowed
 }
 
 // guarded looks up a secret that the policy opened to the caller, and holds its
-// tier: only then does anybody learn whether it exists.
-func (b *Broker) guarded(tx *sqldb.Tx, r ruling) (vault.Metadata, error) {
+// tier: only then does anybody learn whether it exists. What is guarded needs an
+// approval (see approve.go).
+func (b *Broker) guarded(tx *sqldb.Tx, r ruling, e *audit.Entry, p plea) (vault.Metadata, error) {
 	meta, err := b.c.Vault.InTx(tx).Describe(r.request.Path)
 	if err != nil && !errors.Is(err, vault.ErrNotFound) {
 		return meta, err
@@ -176,8 +210,8 @@ func (b *Broker) guarded(tx *sqldb.Tx, r ruling) (vault.Metadata, error) {
 	if changed := r.still(meta, err == nil); changed != nil {
 		return meta, changed
 	}
-	if err == nil && !r.judge.owner() && meta.Tier != vault.Standard && r.request.Right != policy.List {
-		err = approvalRequired(meta.Tier)
+	if err == nil {
+		err = b.clear(tx, r, meta, e, p)
 	}
 	return meta, err
 }

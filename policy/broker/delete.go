@@ -2,9 +2,11 @@ package broker
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/approval"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
@@ -32,24 +34,29 @@ func (b *Broker) Delete(ctx context.Context, who identity.Principal, p vault.Pat
 	switch {
 	case err != nil:
 		return Deleted{}, b.refuse(ctx, &e, err)
-	case permanent && !j.owner() && !decision.Permanent:
+	case permanent && !j.exempt() && !decision.Permanent:
 		return Deleted{}, b.refuse(ctx, &e, notForGood(p, decision.Rule))
-	case permanent && !j.owner():
+	case permanent && !j.exempt():
 		if err := b.checkTrash(ctx, decision); err != nil {
 			return Deleted{}, b.refuse(ctx, &e, err)
 		}
 	}
 	err = b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
-		if !j.owner() {
-			if _, err := b.guarded(tx, decision); err != nil {
+		if !j.exempt() {
+			if _, err := b.guarded(tx, decision, &e, plea{terms: []approval.Detail{{Name: "permanent", Text: strconv.FormatBool(permanent)}}}); err != nil {
 				return err
 			}
-			if err := b.spendRate(tx, who, decision.Decision, e.Time); err != nil {
+			if err := b.spendUse(tx, who, decision.Decision, e.Time); err != nil {
 				return err
 			}
 		}
 		if err := b.c.Vault.InTx(tx).Delete(p, permanent); err != nil {
 			return err
+		}
+		if permanent {
+			if err := forgetAccess(tx, p); err != nil {
+				return err
+			}
 		}
 		_, err := b.c.Handles.RevokePath(tx, p, e.Time)
 		return err
@@ -70,7 +77,10 @@ func (b *Broker) Delete(ctx context.Context, who identity.Principal, p vault.Pat
 func (b *Broker) checkTrash(ctx context.Context, r ruling) error {
 	return b.eachTrashed(ctx, r.request.Path, func(m vault.Metadata) error {
 		if m.Tier != vault.Standard {
-			return approvalRequired(m.Tier)
+			return &Denied{
+				Code: OwnerOnly, Reason: "What lies in the trash under this path is guarded, and only people destroy that.",
+				Next: "Delete it without permanent, or ask the owner to run: coatcheck secret delete '" + string(m.Path) + "' --permanent",
+			}
 		}
 		if r.request.Secret == nil {
 			return nil

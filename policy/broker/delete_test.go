@@ -59,7 +59,6 @@ func TestWhatAnAgentMayNotDelete(t *testing.T) {
 		{"no right", "b/c", false, "policy_denied"},
 		{"no right, for good", "b/c", true, "policy_denied"},
 		{"for good", "a/b", true, "policy_denied"},
-		{"critical", "a/critical", false, "approval_required"},
 		{"not there", "a/none", false, "not_found"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -71,6 +70,9 @@ func TestWhatAnAgentMayNotDelete(t *testing.T) {
 				t.Errorf("says %+v", denied)
 			}
 		})
+	}
+	if _, err := f.Delete(t.Context(), local, "a/critical", false); codeOf(err) != "approval_required" || f.last(t).Event != "approval.requested" {
+		t.Errorf("%v, recorded %+v", err, f.last(t))
 	}
 	for _, p := range []vault.Path{"a/b", "a/critical", "b/c"} {
 		if _, err := f.Describe(t.Context(), owner, p); err != nil {
@@ -105,7 +107,7 @@ func TestATrashedSecretKeepsItsGuard(t *testing.T) {
 	}
 	f.put(t, "a/tmp/x", vault.Change{})
 	f.put(t, "a/tmp/x2", vault.Change{Tier: &tier})
-	if _, err := f.Delete(t.Context(), local, "a/tmp/x", true); codeOf(err) != "approval_required" {
+	if _, err := f.Delete(t.Context(), local, "a/tmp/x", true); codeOf(err) != "owner_only" {
 		t.Fatalf("destroyed: %v", err)
 	}
 	if _, err := f.Delete(t.Context(), local, "a/tmp/x", false); err != nil {

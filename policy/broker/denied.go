@@ -2,7 +2,9 @@ package broker
 
 import (
 	"errors"
+	"time"
 
+	"github.com/coatcheck-dev/coatcheck/policy/approval"
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
@@ -16,7 +18,9 @@ type Code string
 // The codes of [Denied].
 const (
 	PolicyDenied      Code = "policy_denied"
+	ScopeDenied       Code = "scope_denied" // beyond what the agent was registered for, or the token was issued for
 	ApprovalRequired  Code = "approval_required"
+	ApprovalDenied    Code = "approval_denied"
 	NoDestination     Code = "no_destination"
 	DestinationDenied Code = "destination_refused"
 	RateLimited       Code = "rate_limited"
@@ -35,6 +39,15 @@ type Denied struct {
 	Rule   string // name of the policy rule that decided, if one did
 	Reason string // a sentence
 	Next   string // what to do next, a sentence; may be empty
+	// Approval is the id of the request that waits for people, of code
+	// [ApprovalRequired], or that they refused, of code [ApprovalDenied]. "" when
+	// nothing was asked for.
+	Approval string
+	// Scope is what would be needed, as [identity.Scope] spells it: of
+	// [ScopeDenied] and [PolicyDenied] where one path was asked for.
+	Scope string
+	// RetryAfter is when it is worth asking again, of code [RateLimited]; 0: not known.
+	RetryAfter time.Duration
 }
 
 // Error returns the reason.
@@ -44,12 +57,15 @@ func ownerOnly() *Denied {
 	return &Denied{Code: OwnerOnly, Reason: "Only the owner may do this.", Next: "Ask the owner to do it with the coatcheck command."}
 }
 
-func approvalRequired(t vault.Tier) *Denied {
-	return &Denied{
-		Code:   ApprovalRequired,
-		Reason: "This secret is " + string(t) + ": approval required, and approvals do not exist yet in this version.",
-		Next:   "Nothing was granted. Ask the owner to do this step, or to lower the tier if that is right.",
-	}
+// notForAdmins refuses an admin what is for agents: it decides about handles and
+// holds none.
+func notForAdmins() *Denied {
+	return &Denied{Code: PolicyDenied, Reason: "An admin's key is for people who decide; it gets and uses no handles.", Next: "Use an agent's key."}
+}
+
+// managersOnly refuses what people do.
+func managersOnly() *Denied {
+	return &Denied{Code: OwnerOnly, Reason: "Only the owner and admins may do this.", Next: "Ask the owner to do it with the coatcheck command."}
 }
 
 // outcome tells how the log names err: "denied" with a code for a refusal,
@@ -100,4 +116,9 @@ var failures = []struct {
 	{identity.ErrUnknownAdmin, audit.Failed, "admin_unknown"},
 	{identity.ErrUnknownToken, audit.Failed, "token_unknown"},
 	{identity.ErrTooManyTokens, audit.Denied, "too_many_tokens"},
+	{approval.ErrUnknown, audit.Failed, "approval_unknown"},
+	{approval.ErrOwnRequest, audit.Denied, "own_request"},
+	{approval.ErrVoted, audit.Failed, "voted"},
+	{approval.ErrSettled, audit.Failed, "settled"},
+	{approval.ErrTooMany, audit.Denied, "too_many_requests"},
 }

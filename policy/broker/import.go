@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
@@ -18,7 +19,7 @@ type ImportRequest struct {
 	Items []ImportItem
 	// Replace stores the values of paths that exist as their next versions and
 	// leaves the rest of those secrets as it is. Without it an existing path is
-	// a conflict.
+	// a conflict, if the caller may list it.
 	Replace bool
 	// DryRun does everything and undoes it. Nothing is recorded.
 	DryRun bool
@@ -73,23 +74,27 @@ func (e *ImportConflict) Is(target error) bool {
 	return target == vault.ErrPathConflict
 }
 
-// Import stores many secrets for the owner, all of them or none, in one
-// transaction. Each has its own leaf, and the import has one. Errors:
+// Import stores many secrets, all of them or none, in one transaction, for the
+// owner, admins, and agents that may set every one of them. Each has its own leaf,
+// and the import has one. A token with a number of uses spends one on it. Errors:
 // *[ImportConflict] once all items were looked at; *[ItemError] for the first
 // item that breaks a limit; *[vault.InvalidError] of field "items" for more than
 // [MaxImport]; *[Denied].
 func (b *Broker) Import(ctx context.Context, who identity.Principal, r ImportRequest) ([]Imported, error) {
 	e := b.entry(who, "secret.imported")
 	e.Target = fmt.Sprintf("%d secrets", len(r.Items))
+	rulings, err := b.decideAll(ctx, who, r.Items)
+	if err != nil {
+		return nil, b.refuse(ctx, &e, err)
+	}
 	var out []Imported
-	err := b.record(ctx, who, &e, func(tx *sqldb.Tx) (err error) {
-		switch {
-		case who.Kind != identity.Owner:
-			return ownerOnly()
-		case len(r.Items) > MaxImport:
-			return &vault.InvalidError{Field: "items", Rule: fmt.Sprintf("are more than %d", MaxImport)}
+	err = b.record(ctx, who, &e, func(tx *sqldb.Tx) (err error) {
+		if who.Kind == identity.ScopedToken {
+			if err := b.c.Agents.SpendToken(tx, who, e.Time); err != nil {
+				return err
+			}
 		}
-		if out, err = b.importAll(ctx, tx, b.judge(who), r, e); err == nil && r.DryRun {
+		if out, err = b.importAll(ctx, tx, rulings, r, e); err == nil && r.DryRun {
 			err = errUndo
 		}
 		return err
@@ -104,6 +109,33 @@ func (b *Broker) Import(ctx context.Context, who identity.Principal, r ImportReq
 		b.seal.leaf(ctx, b)
 	}
 	return out, nil
+}
+
+// decideAll asks the policy about every item of an import. Errors: as [Broker.Import].
+func (b *Broker) decideAll(ctx context.Context, who identity.Principal, items []ImportItem) ([]importRuling, error) {
+	if len(items) > MaxImport {
+		return nil, &vault.InvalidError{Field: "items", Rule: fmt.Sprintf("are more than %d", MaxImport)}
+	}
+	j := b.judge(who)
+	rulings := make([]importRuling, len(items))
+	for i, item := range items {
+		var e audit.Entry
+		r, err := b.decide(ctx, j, &e, policy.Set, item.Path)
+		if err != nil {
+			return nil, &ItemError{item.Path, err}
+		}
+		shown, err := b.shows(ctx, j, item.Path)
+		if err != nil {
+			return nil, &ItemError{item.Path, err}
+		}
+		rulings[i] = importRuling{r, shown}
+	}
+	return rulings, nil
+}
+
+type importRuling struct {
+	ruling
+	shown bool // the caller may know what is there
 }
 
 // errUndo ends a dry run; it is no event of the log.
@@ -121,7 +153,7 @@ func (e *ItemError) Error() string { return string(e.Path) + ": " + e.Err.Error(
 // Unwrap returns the reason.
 func (e *ItemError) Unwrap() error { return e.Err }
 
-func (b *Broker) importAll(ctx context.Context, tx *sqldb.Tx, j judge, r ImportRequest, e audit.Entry) ([]Imported, error) {
+func (b *Broker) importAll(ctx context.Context, tx *sqldb.Tx, rulings []importRuling, r ImportRequest, e audit.Entry) ([]Imported, error) {
 	view := b.c.Vault.InTx(tx)
 	out := make([]Imported, 0, len(r.Items))
 	var conflict ImportConflict
@@ -129,9 +161,9 @@ func (b *Broker) importAll(ctx context.Context, tx *sqldb.Tx, j judge, r ImportR
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		change := item.Change
+		ruling, change, one := rulings[i], item.Change, e
 		switch _, err := view.Describe(item.Path); {
-		case err == nil && !r.Replace:
+		case err == nil && !r.Replace && ruling.shown:
 			conflict.Exist = append(conflict.Exist, item.Path)
 			continue
 		case err == nil:
@@ -139,7 +171,13 @@ func (b *Broker) importAll(ctx context.Context, tx *sqldb.Tx, j judge, r ImportR
 		case !errors.Is(err, vault.ErrNotFound):
 			return nil, &ItemError{item.Path, err}
 		}
-		meta, created, err := b.store(tx, j.asOwner(policy.Set, item.Path), change)
+		if !ruling.judge.exempt() {
+			if err := b.spendRate(tx, ruling.judge.who, ruling.Decision, e.Time); err != nil {
+				return nil, err
+			}
+		}
+		meta, created, err := b.store(tx, ruling.ruling, &one, change, !ruling.shown)
+		err = veiled(ruling.shown, item.Path, err)
 		if errors.Is(err, vault.ErrPathConflict) {
 			conflict.Clash = append(conflict.Clash, item.Path)
 			continue
@@ -147,8 +185,8 @@ func (b *Broker) importAll(ctx context.Context, tx *sqldb.Tx, j judge, r ImportR
 		if err != nil {
 			return nil, &ItemError{item.Path, err}
 		}
-		one := e
-		one.Path, one.Version, one.Target, one.Event, one.Rule = item.Path, meta.Version, "import", "secret.updated", "owner"
+		one.Path, one.Version, one.Event, one.Rule, one.RuleHash = item.Path, meta.Version, "secret.updated", ruling.Rule, ruling.RuleHash
+		one.Target = strings.TrimSpace("import" + strings.TrimPrefix(one.Target, e.Target))
 		if created {
 			one.Event = "secret.created"
 		}

@@ -112,8 +112,8 @@ func TestWhatCannotBeImported(t *testing.T) {
 	if invalid, ok := errors.AsType[*vault.InvalidError](importError(f.Import(t.Context(), owner, many))); !ok || invalid.Field != "items" {
 		t.Errorf("too many: %v", invalid)
 	}
-	if _, err := f.Import(t.Context(), local, broker.ImportRequest{Items: items(map[vault.Path]string{"n/a": "x"})}); codeOf(err) != "owner_only" {
-		t.Errorf("an agent imports: %v", err)
+	if _, err := f.Import(t.Context(), local, broker.ImportRequest{Items: items(map[vault.Path]string{"n/a": "x"})}); codeOf(err) != "policy_denied" {
+		t.Errorf("an agent without the right imports: %v", err)
 	}
 }
 

@@ -2,10 +2,12 @@ package broker
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/approval"
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/vault"
@@ -19,6 +21,20 @@ type IssueRequest struct {
 	TTL     time.Duration // 0: the policy's, else [handle.DefaultTTL]; never more than the policy allows
 	Uses    int           // 0: the policy's; never more than the policy allows
 	For     string        // owner only: the agent the handle is for
+}
+
+// terms are what an approval of a handle is bound to.
+func (r IssueRequest) terms() (all []approval.Detail) {
+	if r.Version != vault.Latest {
+		all = append(all, approval.Detail{Name: "version", Text: strconv.Itoa(r.Version)})
+	}
+	if r.TTL != 0 {
+		all = append(all, approval.Detail{Name: "ttl", Text: r.TTL.String()})
+	}
+	if r.Uses != 0 {
+		all = append(all, approval.Detail{Name: "uses", Text: strconv.Itoa(r.Uses)})
+	}
+	return all
 }
 
 // Ticket is a handle with what its holder should know.
@@ -37,6 +53,9 @@ type Ticket struct {
 func (b *Broker) Issue(ctx context.Context, who identity.Principal, r IssueRequest) (Ticket, error) {
 	e := b.entry(who, "handle.issued")
 	e.Path, e.Version = r.Path, r.Version
+	if who.Kind == identity.Admin {
+		return Ticket{}, b.refuse(ctx, &e, notForAdmins())
+	}
 	j := b.judge(who)
 	decision, err := b.decide(ctx, j, &e, policy.Use, r.Path)
 	if err != nil {
@@ -47,7 +66,7 @@ func (b *Broker) Issue(ctx context.Context, who identity.Principal, r IssueReque
 	}
 	var ticket Ticket
 	err = b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
-		meta, err := b.guarded(tx, decision)
+		meta, err := b.guarded(tx, decision, &e, plea{terms: r.terms()})
 		if err != nil {
 			return err
 		}
@@ -68,7 +87,7 @@ func (b *Broker) Issue(ctx context.Context, who identity.Principal, r IssueReque
 		text, h, err := b.c.Handles.Mint(tx, handle.Spec{
 			Principal: holder, Path: r.Path, Version: r.Version, Destinations: meta.Destinations,
 			Shape: decision.Shape, TTL: lifetime(r.TTL, decision.Limits.TTL), Uses: fewer(r.Uses, decision.Limits.Uses),
-			Rule: decision.Rule,
+			Rule: decision.Rule, Tier: meta.Tier, // it has passed as one
 		}, e.Time)
 		if err != nil {
 			return err

@@ -38,8 +38,16 @@ type place struct {
 // of field "cursor", [identity.ErrUnauthenticated], *[Denied] for an agent that
 // asks for the trash.
 func (b *Broker) List(ctx context.Context, who identity.Principal, r ListRequest) (vault.Page, error) {
-	if r.Deleted && who.Kind != identity.Owner {
-		return vault.Page{}, ownerOnly()
+	page, err := b.list(ctx, who, r)
+	if err == nil && who.Door != policy.DoorMCP { // a model is not told
+		err = b.withAccesses(ctx, page.Items)
+	}
+	return page, err
+}
+
+func (b *Broker) list(ctx context.Context, who identity.Principal, r ListRequest) (vault.Page, error) {
+	if r.Deleted && !manages(who) {
+		return vault.Page{}, managersOnly()
 	}
 	if err := b.alive(ctx, who); err != nil {
 		return vault.Page{}, err
@@ -141,7 +149,7 @@ func (l *listing) more(ctx context.Context, prefixes []string, after string) (bo
 				return true, nil
 			}
 			size := 1
-			if !l.judge.owner() {
+			if !l.judge.exempt() {
 				size = vault.MaxPageSize
 			}
 			got, err := l.b.c.Vault.List(ctx, vault.Query{Prefix: prefix, After: after, Limit: size, Deleted: l.request.Deleted})
@@ -163,11 +171,11 @@ func (l *listing) more(ctx context.Context, prefixes []string, after string) (bo
 // to what was asked for.
 func (l *listing) reach() []string {
 	asked := l.request.Prefix
-	if l.judge.owner() {
+	if l.judge.exempt() {
 		return []string{asked}
 	}
 	var out []string
-	for _, allowed := range l.judge.rules.Reach(l.judge.who.Subject(), policy.List) {
+	for _, allowed := range l.judge.who.Within(l.judge.rules.Reach(l.judge.subject(), policy.List)) {
 		switch {
 		case strings.HasPrefix(asked, allowed):
 			return []string{asked}
@@ -208,7 +216,7 @@ func (b *Broker) Describe(ctx context.Context, who identity.Principal, p vault.P
 	if err := b.alive(ctx, who); err != nil {
 		return vault.Metadata{}, err
 	}
-	if who.Kind != identity.Owner {
+	if !manages(who) {
 		r, err := b.judge(who).rule(b.outside(ctx), policy.List, p, nil)
 		if err != nil {
 			return vault.Metadata{}, err
@@ -217,13 +225,19 @@ func (b *Broker) Describe(ctx context.Context, who identity.Principal, p vault.P
 			return vault.Metadata{}, r.denied()
 		}
 	}
-	return b.c.Vault.Describe(ctx, p)
+	meta, err := b.c.Vault.Describe(ctx, p)
+	if err != nil || who.Door == policy.DoorMCP {
+		return meta, err
+	}
+	one := []vault.Metadata{meta}
+	err = b.withAccesses(ctx, one)
+	return one[0], err
 }
 
 // alive refuses a registered agent that was revoked since it connected. What is
 // recorded asks in its own transaction instead.
 func (b *Broker) alive(ctx context.Context, who identity.Principal) error {
-	if who.Kind == identity.Owner || who.Name == identity.Local {
+	if who.Kind == identity.Owner || who.Kind == identity.Agent && who.Name == identity.Local {
 		return nil
 	}
 	return b.c.DB.View(ctx, func(tx *sqldb.Tx) error { return b.c.Agents.Alive(tx, who, b.now()) })

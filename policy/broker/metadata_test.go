@@ -153,7 +153,6 @@ func TestAgentsMayNotDoWhatIsTheOwners(t *testing.T) {
 	ctx := t.Context()
 	for name, do := range map[string]func() error{
 		"restore":       func() error { _, err := f.Restore(ctx, local, "a/b"); return err },
-		"history":       func() error { _, err := f.History(ctx, local, "a/b"); return err },
 		"add agent":     func() error { _, err := f.AddAgent(ctx, local, identity.NewAgent{Name: "x"}); return err },
 		"list agents":   func() error { _, err := f.ListAgents(ctx, local); return err },
 		"revoke agent":  func() error { return f.RevokeAgent(ctx, local, "x") },

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"strings"
+	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/audit"
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/policy/redact"
@@ -15,11 +18,11 @@ import (
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
-// Put creates or changes a secret. The owner may change all of it. An agent
-// with the right to set changes the value and nothing else (no laundering,
-// DESIGN §5): c may hold a Value only, what is there keeps tier, type and
-// destinations, and what is new is standard, has the type its value looks like,
-// and no destination.
+// Put creates or changes a secret. The owner and admins may change all of it. An
+// agent with the right to set brings a value (no laundering, DESIGN §5): what is
+// new gets what the agent says of it but no destination, and the type its value
+// looks like if it says none; of what is there the value changes and nothing
+// else (see [agentsChange]).
 //
 // Errors: those of [vault.Vault.Put], *[Denied]. An agent that may not list p
 // learns nothing but whether its value was stored: what stands in its way is
@@ -37,13 +40,17 @@ func (b *Broker) put(ctx context.Context, who identity.Principal, p vault.Path, 
 	if err != nil {
 		return meta, false, b.refuse(ctx, &e, err)
 	}
+	shown, err := b.shows(ctx, j, p)
+	if err != nil {
+		return meta, false, err
+	}
 	err = b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
-		if !j.owner() {
-			if err := b.spendRate(tx, who, decision.Decision, e.Time); err != nil {
+		if !j.exempt() {
+			if err := b.spendUse(tx, who, decision.Decision, e.Time); err != nil {
 				return err
 			}
 		}
-		meta, created, err = b.store(tx, decision, c)
+		meta, created, err = b.store(tx, decision, &e, c, !shown)
 		if created {
 			e.Event = "secret.created"
 		}
@@ -51,13 +58,14 @@ func (b *Broker) put(ctx context.Context, who identity.Principal, p vault.Path, 
 		return err
 	})
 	if err != nil {
-		return vault.Metadata{}, false, b.veiled(ctx, j, p, err)
+		return vault.Metadata{}, false, veiled(shown, p, err)
 	}
 	return meta, created, nil
 }
 
-// store changes one secret inside a transaction, by the rules for who.
-func (b *Broker) store(tx *sqldb.Tx, r ruling, c vault.Change) (meta vault.Metadata, created bool, err error) {
+// store changes one secret inside a transaction, by the rules for who. Nobody is
+// asked to approve it when closed.
+func (b *Broker) store(tx *sqldb.Tx, r ruling, e *audit.Entry, c vault.Change, closed bool) (meta vault.Metadata, created bool, err error) {
 	j, p := r.judge, r.request.Path
 	if err := checkValue(c.Value); err != nil {
 		return meta, false, err
@@ -71,19 +79,26 @@ func (b *Broker) store(tx *sqldb.Tx, r ruling, c vault.Change) (meta vault.Metad
 	if err := r.still(old, err == nil); err != nil {
 		return meta, false, err
 	}
-	if !j.owner() {
+	if !j.exempt() {
 		switch {
-		case !valueOnly(c):
+		case !c.Value.Given() || c.Destinations != nil || c.Generate != nil || c.Grace != nil:
 			return meta, false, ownersPart(p)
 		// Also where there is a secret: that its name is not looked at would say so
 		// to who may not list it.
 		case b.givesAway(p, c.Value):
 			return meta, false, &vault.InvalidError{Field: "path", Rule: "has a key in it, or the value itself; names are shown in lists and logs"}
-		case !created && old.Tier != vault.Standard:
-			return meta, false, approvalRequired(old.Tier)
-		case created:
+		case !created:
+			if c, err = agentsChange(old, c); err != nil {
+				return meta, false, err
+			}
+		case c.Type == nil:
 			kind := b.kindOf(c.Value)
 			c.Type = &kind
+		}
+	}
+	if !created {
+		if err := b.clear(tx, r, old, e, plea{value: c.Value, closed: closed}); err != nil {
+			return meta, false, err
 		}
 	}
 	if meta, err = view.Put(p, c); err != nil {
@@ -91,16 +106,32 @@ func (b *Broker) store(tx *sqldb.Tx, r ruling, c vault.Change) (meta vault.Metad
 	}
 	// The numbers of a path are never used twice: a new secret that does not
 	// start at 1 stands where a deleted one can still be restored.
-	if created && !j.owner() && meta.Version > 1 {
+	if created && !j.exempt() && meta.Version > 1 {
 		return meta, created, inTheWay(p)
 	}
 	return meta, created, nil
 }
 
-// valueOnly reports that c gives a value and leaves the rest alone.
-func valueOnly(c vault.Change) bool {
-	return c.Value.Given() && c.Type == nil && c.Tier == nil && c.Description == nil && c.Tags == nil && c.Extra == nil &&
-		c.Destinations == nil && c.Generate == nil && c.ExpiresAt == nil && c.Grace == nil
+// agentsChange is what an agent changes of a secret that is there: its value.
+// Clients repeat the rest of it with each value, or say their defaults for it, so
+// that what says nothing new is passed over: a type of custom, and a lower tier,
+// since a tier is never lowered by the way (CONTRACT §19.27). The error is a
+// *[Denied] for what would change something.
+func agentsChange(old vault.Metadata, c vault.Change) (vault.Change, error) {
+	if c.Type != nil && *c.Type != vault.Custom && *c.Type != old.Type ||
+		c.Tier != nil && c.Tier.Rank() > old.Tier.Rank() ||
+		c.Description != nil && *c.Description != old.Description ||
+		c.Tags != nil && !maps.Equal(*c.Tags, old.Tags) ||
+		c.Extra != nil && !sameExtra(*c.Extra, old.Extra) ||
+		c.ExpiresAt != nil && !c.ExpiresAt.UTC().Truncate(time.Microsecond).Equal(old.ExpiresAt) {
+		return c, ownersPart(old.Path)
+	}
+	return vault.Change{Mode: c.Mode, Value: c.Value}, nil
+}
+
+func sameExtra(said, old string) bool {
+	canonical, err := vault.ParseExtra(said)
+	return err == nil && canonical == old
 }
 
 // checkValue refuses, of anybody, what is no secret and would be taken for one.
@@ -166,17 +197,11 @@ func (b *Broker) kindOf(v secret.Value) vault.Type {
 // veiled hides what stood in the way of a change from an agent that may not
 // list the path: tier, trash and neighbours say that something is there. What
 // was recorded says it.
-func (b *Broker) veiled(ctx context.Context, j judge, p vault.Path, err error) error {
+func veiled(shown bool, p vault.Path, err error) error {
 	var denied *Denied
 	tells := errors.Is(err, vault.ErrPathConflict) ||
-		errors.As(err, &denied) && (denied.Code == ApprovalRequired || denied.Code == InTrash)
-	if !tells {
-		return err
-	}
-	switch shown, broken := b.shows(ctx, j, p); {
-	case broken != nil:
-		return broken
-	case shown:
+		errors.As(err, &denied) && (denied.Code == ApprovalRequired || denied.Code == InTrash || denied.Code == OwnerOnly)
+	if shown || err == nil || !tells {
 		return err
 	}
 	return &Denied{
@@ -189,7 +214,7 @@ func setCommand(p vault.Path) string { return "coatcheck secret set '" + string(
 
 func ownersPart(p vault.Path) *Denied {
 	return &Denied{
-		Code: OwnerOnly, Reason: "An agent sets the value of a secret and nothing else; where it may go and what it is say people.",
+		Code: OwnerOnly, Reason: "Of a secret that is there an agent changes the value and nothing else; where it may go and what it is say people.",
 		Next: "Give the value alone, or ask the owner to run: " + setCommand(p) + " --keep-value --to HOST",
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
-// Migrations returns the broker's own table: for each principal and rule the
+// Migrations returns the broker's own tables: accesses (see accesses.go), and for each principal and rule the
 // theoretical arrival time of the generic cell rate algorithm (ITU-T I.371), in
 // microseconds. One row holds the whole history of a rate.
 func Migrations() []sqldb.Migration {
@@ -21,12 +21,23 @@ func Migrations() []sqldb.Migration {
 			arrival   BIGINT NOT NULL,
 			PRIMARY KEY (principal, rule)
 		)`,
+	}}, {Name: "broker/2", SQL: []string{
+		`CREATE TABLE accesses (path {text} NOT NULL PRIMARY KEY, at BIGINT NOT NULL) {clustered}`,
 	}}}
+}
+
+// spendUse counts one opening or change of a secret: a permit of the rule's rate,
+// and a use of a token that has a number of them.
+func (b *Broker) spendUse(tx *sqldb.Tx, who identity.Principal, d policy.Decision, now time.Time) error {
+	if err := b.spendRate(tx, who, d, now); err != nil || who.Kind != identity.ScopedToken {
+		return err
+	}
+	return b.c.Agents.SpendToken(tx, who, now)
 }
 
 // spendRate takes one permit of the rule's rate, or refuses. A rate of N per
 // period lets N through at once and then one each period/N, over all processes
-// that share the state database. Issuing a handle and using one take a permit each.
+// that share the state database, and over all tokens of an agent. Issuing a handle and using one take a permit each.
 func (b *Broker) spendRate(tx *sqldb.Tx, who identity.Principal, d policy.Decision, now time.Time) error {
 	rate := d.Limits.Rate
 	if rate.Count == 0 {
@@ -43,7 +54,7 @@ func (b *Broker) spendRate(tx *sqldb.Tx, who identity.Principal, d policy.Decisi
 		ON CONFLICT (principal, rule) DO UPDATE
 		SET arrival = CASE WHEN rates.arrival > ? AND rates.arrival <= ? THEN rates.arrival ELSE ? END + ?
 		WHERE rates.arrival <= ? OR rates.arrival > ?`,
-		who.ID(), d.Rule, at+step, at, at+period, at, step, at+period-step, wrong)
+		agentOf(who), d.Rule, at+step, at, at+period, at, step, at+period-step, wrong)
 	if err != nil {
 		return err
 	}
@@ -51,7 +62,7 @@ func (b *Broker) spendRate(tx *sqldb.Tx, who identity.Principal, d policy.Decisi
 		return &Denied{
 			Code: RateLimited, Rule: d.Rule,
 			Reason: fmt.Sprintf("The rule allows %d calls per %s, and they are used up.", rate.Count, rate.Per),
-			Next:   "Wait and try again.",
+			Next:   "Wait and try again.", RetryAfter: time.Duration(step) * time.Microsecond,
 		}
 	}
 	return nil

@@ -27,7 +27,7 @@ func (b *Broker) entry(who identity.Principal, event string) audit.Entry {
 // place. The error is act's, or the one that kept the record from being written.
 func (b *Broker) record(ctx context.Context, who identity.Principal, e *audit.Entry, act func(tx *sqldb.Tx) error) error {
 	err := b.update(ctx, func(tx *sqldb.Tx) error {
-		if err := b.c.Agents.Alive(tx, who, b.now()); err != nil {
+		if err := b.c.Agents.Alive(tx, who, e.Time); err != nil {
 			return err
 		}
 		if err := act(tx); err != nil {
@@ -36,6 +36,9 @@ func (b *Broker) record(ctx context.Context, who identity.Principal, e *audit.En
 		_, err := b.c.Audit.Append(tx, *e)
 		return err
 	})
+	if need := (*unapproved)(nil); errors.As(err, &need) {
+		return b.ask(ctx, who, e, need.spec)
+	}
 	if err != nil {
 		return b.refuse(ctx, e, err)
 	}

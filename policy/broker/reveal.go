@@ -2,8 +2,10 @@ package broker
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/approval"
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/vault"
@@ -34,14 +36,23 @@ func (b *Broker) opened(ctx context.Context, who identity.Principal, e *audit.En
 	}
 	var s vault.Secret
 	err = b.record(ctx, who, e, func(tx *sqldb.Tx) (err error) {
-		if _, err = b.guarded(tx, decision); err != nil {
+		var terms []approval.Detail
+		if e.Version != vault.Latest {
+			terms = append(terms, approval.Detail{Name: "version", Text: strconv.Itoa(e.Version)})
+		}
+		if _, err = b.guarded(tx, decision, e, plea{terms: terms}); err != nil {
 			return err
 		}
-		if err = b.spendRate(tx, who, decision.Decision, e.Time); err != nil {
+		if err = b.spendUse(tx, who, decision.Decision, e.Time); err != nil {
 			return err
 		}
-		if s, err = b.c.Vault.InTx(tx).Get(p, e.Version); err == nil {
-			e.Version = s.Version
+		if s, err = b.c.Vault.InTx(tx).Get(p, e.Version); err != nil {
+			return err
+		}
+		e.Version = s.Version
+		if right == policy.Reveal {
+			s.AccessedAt = e.Time
+			err = accessed(tx, p, e.Time)
 		}
 		return err
 	})

@@ -113,7 +113,7 @@ func (s *sealer) close(ctx context.Context, b *Broker) error {
 	return s.sign(ctx, b)
 }
 
-// purge keeps how far time has come, forgets handles and tokens that ended long ago and
+// purge keeps how far time has come, forgets handles, tokens and requests that ended long ago and
 // destroys what has been in the trash for longer than [vault.TrashRetention],
 // each with a leaf of its own. Of the trash only what was overdue a day ago is
 // destroyed, by the word of the clock of then, so that a wrong clock that is set
@@ -130,6 +130,9 @@ func (b *Broker) purge(ctx context.Context) error {
 		_, err = b.c.Agents.PurgeTokens(tx, b.now())
 		return err
 	})
+	if err == nil {
+		err = b.expireApprovals(ctx)
+	}
 	if err != nil || trash.IsZero() {
 		return err
 	}
@@ -141,6 +144,9 @@ func (b *Broker) purge(ctx context.Context) error {
 			}
 			more = len(paths) > 0
 			for _, p := range paths {
+				if err := forgetAccess(tx, p); err != nil {
+					return err
+				}
 				if _, err := b.c.Audit.Append(tx, audit.Entry{Time: b.now(), Event: "secret.purged", Actor: "coatcheck", Outcome: audit.OK, Path: p}); err != nil {
 					return err
 				}

@@ -149,7 +149,6 @@ func TestWhatAnAgentMayNotSet(t *testing.T) {
 		name, path, value, code string
 	}{
 		{"no right", "b/c", "value", "policy_denied"},
-		{"sensitive", "a/sensitive", "value", "approval_required"},
 		{"a namespace", "a/space", "value", "path_conflict"},
 		{"below a secret", "a/b/c", "value", "path_conflict"},
 		{"in the trash", "a/gone", "value", "in_trash"},
@@ -180,6 +179,9 @@ func TestWhatAnAgentMayNotSet(t *testing.T) {
 			}
 		})
 	}
+	if _, err := f.set(t, local, "a/sensitive", "value"); codeOf(err) != "approval_required" || f.last(t).Event != "approval.requested" {
+		t.Errorf("%v, recorded %+v", err, f.last(t))
+	}
 	if meta, err := f.Describe(t.Context(), owner, "a/b"); err != nil || meta.Version != 1 {
 		t.Fatalf("something was stored: %+v, %v", meta, err)
 	}
@@ -203,16 +205,17 @@ func TestAHashIsNoHandle(t *testing.T) {
 	}
 }
 
+// TestWhatOnlyPeopleSayOfASecret: an agent brings a value. What it says of a
+// secret that is there must be so already; what it makes goes nowhere.
 func TestWhatOnlyPeopleSayOfASecret(t *testing.T) {
 	f := newDesk(t, writers)
 	before := f.sealedOff(t, "a/b")
-	kind, tier, text, tags, to := vault.APIKey, vault.Standard, "mine", map[string]string{}, []vault.Destination{}
-	recipe, never, grace := vault.Recipe(""), time.Time{}, time.Duration(0)
+	text, tags, to := "mine", map[string]string{}, []vault.Destination{}
+	recipe, never, soon, grace := vault.Recipe(""), time.Time{}, f.now().Add(time.Minute), time.Duration(0)
 	value := secret.New([]byte("value"))
 	for name, c := range map[string]vault.Change{
-		"type": {Value: value, Type: &kind}, "tier": {Value: value, Tier: &tier}, "description": {Value: value, Description: &text},
-		"tags": {Value: value, Tags: &tags}, "destinations": {Value: value, Destinations: &to}, "recipe": {Value: value, Generate: &recipe},
-		"expiry": {Value: value, ExpiresAt: &never}, "grace": {Value: value, Grace: &grace}, "no value": {},
+		"destinations": {Value: value, Destinations: &to}, "recipe": {Value: value, Generate: &recipe}, "grace": {Value: value, Grace: &grace}, "no value": {},
+		"no value but text": {Description: &text},
 	} {
 		for _, p := range []vault.Path{"a/b", "a/new"} {
 			if _, err := f.Put(t.Context(), local, p, c); codeOf(err) != "owner_only" {
@@ -220,9 +223,29 @@ func TestWhatOnlyPeopleSayOfASecret(t *testing.T) {
 			}
 		}
 	}
+	for name, c := range map[string]vault.Change{
+		"type": {Value: value, Type: new(vault.APIKey)}, "higher tier": {Value: value, Tier: new(vault.Critical)}, "description": {Value: value, Description: &text},
+		"tags": {Value: value, Tags: &tags}, "extra": {Value: value, Extra: new(`{"a":1}`)}, "no expiry": {Value: value, ExpiresAt: &never}, "expiry": {Value: value, ExpiresAt: &soon},
+	} {
+		if _, err := f.Put(t.Context(), local, "a/b", c); codeOf(err) != "owner_only" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	after, err := f.Describe(t.Context(), owner, "a/b")
 	if err != nil || fmt.Sprintf("%+v", after) != fmt.Sprintf("%+v", before) {
 		t.Fatalf("something changed: %+v, %v", after, err)
+	}
+	said := vault.Change{
+		Value: value, Type: new(vault.Custom), Tier: new(vault.Standard), Description: &before.Description, Tags: &before.Tags, Extra: &before.Extra, ExpiresAt: &before.ExpiresAt,
+	}
+	if after, err = f.Put(t.Context(), local, "a/b", said); err != nil || after.Version != before.Version+1 || after.Type != before.Type || after.Tier != before.Tier {
+		t.Errorf("what says nothing new: %+v, %v", after, err)
+	}
+	said = vault.Change{Value: value, Type: new(vault.SSHKey), Tier: new(vault.Sensitive), Description: &text, Tags: &map[string]string{"a": "b"}, Extra: new(`{"n":1}`), ExpiresAt: &soon}
+	made, err := f.Put(t.Context(), local, "a/new", said)
+	if err != nil || made.Type != vault.SSHKey || made.Tier != vault.Sensitive || made.Description != text || made.Tags["a"] != "b" || made.Extra != `{"n":1}` ||
+		!made.ExpiresAt.Equal(soon) || made.Destinations != nil {
+		t.Errorf("made %+v, %v", made, err)
 	}
 }
 

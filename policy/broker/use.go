@@ -56,6 +56,9 @@ func (b *Broker) Use(ctx context.Context, who identity.Principal, handles []stri
 			Next: "Get a handle with get_secret and put it where the secret would stand.",
 		})
 	}
+	if who.Kind == identity.Admin {
+		return b.refuse(ctx, &e, notForAdmins())
+	}
 	if err := b.onTime(ctx); err != nil {
 		return b.refuse(ctx, &e, err)
 	}
@@ -65,7 +68,7 @@ func (b *Broker) Use(ctx context.Context, who identity.Principal, handles []stri
 	j := b.judge(who)
 	intents := make([]intent, 0, len(handles))
 	err := b.update(ctx, func(tx *sqldb.Tx) error {
-		if err := b.c.Agents.Alive(tx, who, b.now()); err != nil {
+		if err := b.c.Agents.Alive(tx, who, e.Time); err != nil {
 			return err
 		}
 		for _, text := range handles {
@@ -125,9 +128,10 @@ func (in intent) outcome(b *Broker, err error) audit.Entry {
 // decideInside decides about a use in the transaction that makes it. The error is
 // *byPolicy, or a fault of the vault.
 func (b *Broker) decideInside(tx *sqldb.Tx, j judge, e *audit.Entry, p vault.Path, target *vault.Target) (ruling, error) {
-	if j.owner() {
-		e.Rule = "owner"
-		return j.asOwner(policy.Use, p), nil
+	if j.exempt() {
+		r := j.asManager(policy.Use, p)
+		e.Rule = r.Rule
+		return r, nil
 	}
 	r, err := j.rule(b.c.Vault.InTx(tx).Describe, policy.Use, p, target)
 	e.Rule, e.RuleHash = r.Rule, r.RuleHash
@@ -150,7 +154,7 @@ func (b *Broker) spend(tx *sqldb.Tx, j judge, text string, target vault.Target, 
 	if err != nil {
 		return in, err
 	}
-	meta, err := b.guarded(tx, decision)
+	meta, err := b.guarded(tx, decision, e, plea{cleared: h.Tier, closed: true})
 	if err != nil {
 		return in, err
 	}
@@ -167,7 +171,7 @@ func (b *Broker) spend(tx *sqldb.Tx, j judge, text string, target vault.Target, 
 	if err := fit(text, h.Shape, allowed); err != nil {
 		return in, err
 	}
-	if err := b.spendRate(tx, j.who, decision.Decision, e.Time); err != nil {
+	if err := b.spendUse(tx, j.who, decision.Decision, e.Time); err != nil {
 		return in, err
 	}
 	in = intent{text: text, entry: *e, until: h.ExpiresAt, shown: decision.Answer}

@@ -32,6 +32,7 @@ func migrations() []sqldb.Migration {
 		handle.Migrations()[2:3], audit.Migrations()[1:2], handle.Migrations()[3:4],
 		embedded.Migrations()[1:2], identity.Migrations()[2:3],
 		approval.Migrations()[:1], identity.Migrations()[3:4],
+		handle.Migrations()[4:5], broker.Migrations()[1:2],
 	} {
 		all = append(all, of...)
 	}
@@ -175,7 +176,7 @@ func (a *app) assemble(ctx context.Context, h home, db *sqldb.DB, source embedde
 	d.http = redeem.NewClient(nil)
 	d.Broker, err = broker.New(broker.Config{
 		DB: db, Vault: embedded.New(db, keys, &embedded.Options{Now: d.clock.Now}), Policy: rules, Audit: d.audit,
-		Agents: d.agents, Handles: handle.New(rows), Scrubber: redact.New(d.clock.Now), HTTP: d.http,
+		Agents: d.agents, Handles: handle.New(rows), Approvals: approval.New(rows), Scrubber: redact.New(d.clock.Now), HTTP: d.http,
 		Catalogue: providers, Anchor: h.anchor(),
 		Clock: d.clock, Log: log,
 	})

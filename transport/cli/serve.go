@@ -165,9 +165,9 @@ func (a *app) serve(ctx context.Context, d *desk, c config, insecure bool) error
 		Socket: c.Socket, SocketUsers: users, Private: a.private(d.home), Program: program(),
 		AllowHosts: c.AllowHosts, AllowOrigins: c.AllowOrigins, TrustedProxies: proxies, Version: versionText(), Log: d.log,
 		Limits: bounds,
-		Authenticate: func(ctx context.Context, key, _ string) (who identity.Principal, err error) {
+		Authenticate: func(ctx context.Context, key, addr string) (who identity.Principal, err error) {
 			err = d.db.View(ctx, func(tx *sqldb.Tx) error {
-				who, err = d.agents.ByCredential(tx, key, "", d.clock.Now())
+				who, err = d.agents.ByCredential(tx, key, addr, d.clock.Now())
 				return err
 			})
 			return who, err

@@ -87,6 +87,8 @@ func (s *Server) who(w http.ResponseWriter, r *http.Request) (identity.Principal
 	who.Door, who.Addr = policy.DoorMCP, from.addr
 	if route(r) == restRoute {
 		who.Door = policy.DoorREST
+	} else if who.Kind == identity.Admin { // it is for people and their programs, not for models
+		return refuse()
 	}
 	return who, nil
 }

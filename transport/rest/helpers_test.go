@@ -20,6 +20,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/approval"
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
 	"github.com/coatcheck-dev/coatcheck/policy/catalogue"
@@ -86,7 +87,7 @@ func (d *desk) now() time.Time {
 }
 
 func migrations() []sqldb.Migration {
-	return slices.Concat(embedded.Migrations(), identity.Migrations(), handle.Migrations(), audit.Migrations(), broker.Migrations(), clock.Migrations())
+	return slices.Concat(embedded.Migrations(), identity.Migrations(), handle.Migrations(), approval.Migrations(), audit.Migrations(), broker.Migrations(), clock.Migrations())
 }
 
 // newDesk opens a desk with the agents program and stranger, whose keys are
@@ -117,7 +118,7 @@ func newDesk(tb testing.TB, policyText string) *desk {
 	agents, times := identity.New(rows), clock.New(clock.Of(d.now), rows)
 	d.Broker, err = broker.New(broker.Config{
 		DB: db, Vault: embedded.New(db, keyring, &embedded.Options{Now: times.Now}), Policy: rules{parsed}, Audit: audit.New(signer, verifier),
-		Agents: agents, Handles: handle.New(rows), Scrubber: redact.New(times.Now), HTTP: redeem.NewClient(nil), Catalogue: catalogue.New(),
+		Agents: agents, Handles: handle.New(rows), Approvals: approval.New(rows), Scrubber: redact.New(times.Now), HTTP: redeem.NewClient(nil), Catalogue: catalogue.New(),
 		Anchor: d, Clock: times, Log: slog.New(slog.DiscardHandler),
 	})
 	must(tb, err)
