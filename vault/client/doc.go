@@ -93,8 +93,8 @@
 //	AgentVaultNetworkError.cause           NetworkError.Cause
 //
 // Beyond it: Client.Secrets, Client.ImportEnv, Client.RestoreSecret,
-// Client.ListVersions, Client.RevokeToken, Client.BaseURL, Options.AllowInsecure,
-// Options.HTTPClient, Options.Edition, SetOptions.Type, SetOptions.Extra,
+// Client.ListVersions, Client.RevokeToken, Client.Vault, Client.BaseURL,
+// Options.AllowInsecure, Options.HTTPClient, Options.Edition, SetOptions.Type, SetOptions.Extra,
 // TokenOptions.Scopes, Token.ID, Metadata.Type, Metadata.Extra, Metadata.Binary,
 // Metadata.DeletedAt.
 //
@@ -117,6 +117,12 @@
 // from [Options].RetryDelay and is no shorter than Retry-After; one that is asked
 // to be longer than a minute, or than ctx lasts, ends the call.
 //
+// # As a vault
+//
+// [Client.Vault] is a [vault.Vault], so that this or another service may stand
+// behind a desk; it passes the contract of package vaulttest over coatcheck. Its
+// comment says what the wire has no words for.
+//
 // # Editions
 //
 // A service of edition B gives secrets to scoped tokens only. For each call the
@@ -129,9 +135,9 @@
 //
 // Choice: the edition is asked for, not guessed from a refusal. A 403 of
 // coatcheck is an answer, and asking it for a token then would bother an approver;
-// a path in edition A's form lists a namespace in edition B. It was wrong if a
-// service turned up that answers /health and speaks edition A: say
-// [Options].Edition there.
+// a path in edition A's form lists a namespace in edition B. A service
+// that answers /health and speaks edition A all the same would show that it was
+// wrong; [Options].Edition helps there.
 //
 // Not here: environment variables other than ASS_AGENT_KEY (ASS_API_URL belongs to
 // the published command line), logs, metrics.

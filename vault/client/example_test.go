@@ -14,9 +14,9 @@ import (
 	"github.com/coatcheck-dev/coatcheck/vault/secret"
 )
 
-// desk starts a service that answers every request in the same way, and a client
+// service starts a service that answers every request in the same way, and a client
 // of it. A program writes client.New(nil) and has its key in ASS_AGENT_KEY.
-func desk(status int, answer string) (*client.Client, func()) {
+func service(status int, answer string) (*client.Client, func()) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, answer)
@@ -40,7 +40,7 @@ func ExampleNew() {
 }
 
 func ExampleClient_GetSecret() {
-	c, stop := desk(200, `{"path":"production/openai/api-key","value":"sk-proj-abc123","version":2,"tier":"sensitive"}`)
+	c, stop := service(200, `{"path":"production/openai/api-key","value":"sk-proj-abc123","version":2,"tier":"sensitive"}`)
 	defer stop()
 	s, err := c.GetSecret(context.Background(), "production/openai/api-key", &client.GetOptions{Version: 2})
 	if err != nil {
@@ -55,7 +55,7 @@ func ExampleClient_GetSecret() {
 }
 
 func ExampleClient_SetSecret() {
-	c, stop := desk(201, `{"path":"production/openai/api-key","version":1,"tier":"sensitive"}`)
+	c, stop := service(201, `{"path":"production/openai/api-key","version":1,"tier":"sensitive"}`)
 	defer stop()
 	m, err := c.SetSecret(context.Background(), "production/openai/api-key", secret.New([]byte("sk-proj-abc123")), &client.SetOptions{
 		Tier:        vault.Sensitive,
@@ -72,7 +72,7 @@ func ExampleClient_SetSecret() {
 }
 
 func ExampleClient_ListSecrets() {
-	c, stop := desk(200, `{"items":[{"path":"production/openai/api-key","version":3,"tier":"sensitive"}],"next_cursor":"c1"}`)
+	c, stop := service(200, `{"items":[{"path":"production/openai/api-key","version":3,"tier":"sensitive"}],"next_cursor":"c1"}`)
 	defer stop()
 	page, err := c.ListSecrets(context.Background(), "production/openai", &client.ListOptions{Limit: 50})
 	if err != nil {
@@ -89,7 +89,7 @@ func ExampleClient_ListSecrets() {
 }
 
 func ExampleClient_Secrets() {
-	c, stop := desk(200, `{"items":[{"path":"production/openai/api-key"},{"path":"production/openai/org"}]}`)
+	c, stop := service(200, `{"items":[{"path":"production/openai/api-key"},{"path":"production/openai/org"}]}`)
 	defer stop()
 	for m, err := range c.Secrets(context.Background(), "production/openai", nil) {
 		if err != nil {
@@ -104,7 +104,7 @@ func ExampleClient_Secrets() {
 }
 
 func ExampleClient_RequestToken() {
-	c, stop := desk(201, `{"token":"ast_tok_example","token_id":"tok_example","expires_at":"2030-01-01T00:00:00Z","approval_status":"approved"}`)
+	c, stop := service(201, `{"token":"ast_tok_example","token_id":"tok_example","expires_at":"2030-01-01T00:00:00Z","approval_status":"approved"}`)
 	defer stop()
 	token, err := c.RequestToken(context.Background(), client.TokenOptions{
 		Scope:       "secrets:read:production/openai/*",
@@ -122,7 +122,7 @@ func ExampleClient_RequestToken() {
 }
 
 func ExampleClient_WaitForApproval() {
-	c, stop := desk(200, `{"status":"approved","token":"ast_tok_example","expires_at":"2030-01-01T00:00:00Z"}`)
+	c, stop := service(200, `{"status":"approved","token":"ast_tok_example","expires_at":"2030-01-01T00:00:00Z"}`)
 	defer stop()
 	token, err := c.WaitForApproval(context.Background(), "apr_example", &client.WaitOptions{Timeout: 2 * time.Minute})
 	if err != nil {
@@ -134,7 +134,7 @@ func ExampleClient_WaitForApproval() {
 }
 
 func ExampleClient_RotateSecret() {
-	c, stop := desk(200, `{"new_version":2,"old_version":1,"expires_at":"2030-01-01T00:05:00Z"}`)
+	c, stop := service(200, `{"new_version":2,"old_version":1,"expires_at":"2030-01-01T00:05:00Z"}`)
 	defer stop()
 	r, err := c.RotateSecret(context.Background(), "production/openai/api-key", secret.New([]byte("sk-proj-newvalue456")), &client.RotateOptions{Grace: 5 * time.Minute})
 	if err != nil {
@@ -146,7 +146,7 @@ func ExampleClient_RotateSecret() {
 }
 
 func ExampleClient_DeleteSecret() {
-	c, stop := desk(204, "")
+	c, stop := service(204, "")
 	defer stop()
 	fmt.Println(c.DeleteSecret(context.Background(), "staging/openai/test-key", nil)) // to the trash
 	fmt.Println(c.DeleteSecret(context.Background(), "staging/openai/test-key", &client.DeleteOptions{Permanent: true}))
@@ -156,7 +156,7 @@ func ExampleClient_DeleteSecret() {
 }
 
 func ExampleClient_RestoreSecret() {
-	c, stop := desk(200, `{"path":"staging/openai/test-key","version":4}`)
+	c, stop := service(200, `{"path":"staging/openai/test-key","version":4}`)
 	defer stop()
 	m, err := c.RestoreSecret(context.Background(), "staging/openai/test-key")
 	if err != nil {
@@ -168,7 +168,7 @@ func ExampleClient_RestoreSecret() {
 }
 
 func ExampleClient_ListVersions() {
-	c, stop := desk(200, `{"items":[{"version":2,"current":true},{"version":1,"readable_until":"2030-01-01T00:05:00Z"}]}`)
+	c, stop := service(200, `{"items":[{"version":2,"current":true},{"version":1,"readable_until":"2030-01-01T00:05:00Z"}]}`)
 	defer stop()
 	versions, err := c.ListVersions(context.Background(), "production/openai/api-key")
 	if err != nil {
@@ -184,7 +184,7 @@ func ExampleClient_ListVersions() {
 }
 
 func ExampleClient_ImportEnv() {
-	c, stop := desk(201, `{"keys":["OPENAI_API_KEY","DATABASE_URL"]}`)
+	c, stop := service(201, `{"keys":["OPENAI_API_KEY","DATABASE_URL"]}`)
 	defer stop()
 	names, err := c.ImportEnv(context.Background(), "production/app", secret.New([]byte("OPENAI_API_KEY=sk-1\nDATABASE_URL=postgres://…\n")), nil)
 	fmt.Println(names, err)
@@ -192,15 +192,29 @@ func ExampleClient_ImportEnv() {
 }
 
 func ExampleClient_RevokeToken() {
-	c, stop := desk(204, "")
+	c, stop := service(204, "")
 	defer stop()
 	fmt.Println(c.RevokeToken(context.Background(), "tok_example"))
 	// Output: <nil>
 }
 
+// Another desk, or the hosted service, as the vault behind a desk.
+func ExampleClient_Vault() {
+	c, stop := service(200, `{"path":"production/openai/api-key","value":"sk-proj-abc123","version":2}`)
+	defer stop()
+	var behind vault.Vault = c.Vault()
+	s, err := behind.Get(context.Background(), "production/openai/api-key", vault.Latest)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(s.Path, s.Version, s.Value)
+	// Output: production/openai/api-key 2 [secret]
+}
+
 // Every error of the seed, by its type.
 func ExampleError() {
-	c, stop := desk(403, `{"error":{"code":"SCOPE_DENIED","message":"The token does not cover this path.","required_scope":"secrets:read:production/stripe/api-key"}}`)
+	c, stop := service(403, `{"error":{"code":"SCOPE_DENIED","message":"The token does not cover this path.","required_scope":"secrets:read:production/stripe/api-key"}}`)
 	defer stop()
 	_, err := c.GetSecret(context.Background(), "production/stripe/api-key", nil)
 	var (

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"iter"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -31,6 +32,12 @@ func (c *Client) ListSecrets(ctx context.Context, namespace string, opts *ListOp
 	if opts != nil {
 		o = *opts
 	}
+	return c.list(ctx, namespace, o, nil)
+}
+
+// list lists with further fields of the query, which coatcheck knows and edition
+// B has none of.
+func (c *Client) list(ctx context.Context, namespace string, o ListOptions, further url.Values) (*Page, error) {
 	namespace = strings.TrimSuffix(namespace, "/")
 	if namespace != "" {
 		if err := checkPath("namespace", namespace); err != nil {
@@ -48,12 +55,15 @@ func (c *Client) ListSecrets(ctx context.Context, namespace string, opts *ListOp
 	switch {
 	case e == EditionB && namespace == "":
 		return nil, unsupported("list of everything: name a namespace")
+	case e == EditionB && further.Has("deleted"):
+		return nil, unsupported("trash")
 	case e == EditionB && o.Cursor != "":
 		return nil, unsupported("pages")
 	case e == EditionB:
 		r.target += "/" + url.PathEscape(namespace)
 	default:
-		r.query = listQuery(namespace, o)
+		r.query = o.query(namespace)
+		maps.Copy(r.query, further)
 	}
 	var w struct {
 		Items      []wireSecret `json:"items"`
@@ -73,7 +83,7 @@ func (c *Client) ListSecrets(ctx context.Context, namespace string, opts *ListOp
 	return page, nil
 }
 
-func listQuery(namespace string, o ListOptions) url.Values {
+func (o ListOptions) query(namespace string) url.Values {
 	q := url.Values{}
 	if namespace != "" {
 		q.Set("namespace", namespace)

@@ -13,5 +13,5 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestContract(t *testing.T) {
 	vaulttest.Run(t, func(t *testing.T) vault.Vault { t.Helper(); return newHome(t).open(t, nil) },
-		vaulttest.Caps{Trash: true, History: true, FakeTime: true})
+		vaulttest.Caps{Trash: true, History: true, Destinations: true, FakeTime: true})
 }

@@ -6,7 +6,7 @@
 // but not declared fails too.
 //
 //	vaulttest.Run(t, func(t *testing.T) vault.Vault { return … },
-//		vaulttest.Caps{Trash: true, History: true, FakeTime: true})
+//		vaulttest.Caps{Trash: true, History: true, Destinations: true, FakeTime: true})
 //
 //	canary := vaulttest.NewCanary(t)
 //	use(canary.Value())

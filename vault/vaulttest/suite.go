@@ -14,6 +14,10 @@ import (
 type Caps struct {
 	Trash   bool // it is a [vault.Restorer] and lists its trash
 	History bool // it is a [vault.Historian]
+	// Destinations: it keeps where a value may land and the recipe for the next
+	// one. Without it a change that has either is refused with
+	// errors.ErrUnsupported, before anything is stored.
+	Destinations bool
 	// FakeTime: the vault takes its time from time.Now in this process and
 	// never waits on a network, so its tests run in synctest bubbles. Without
 	// it what only time shows is not tested.
@@ -31,7 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) vault.Vault, caps Caps) {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
-			test := func(t *testing.T) { t.Helper(); c.run(&run{T: t, Vault: open(t)}) }
+			test := func(t *testing.T) { t.Helper(); c.run(&run{T: t, Vault: open(t), caps: caps}) }
 			if caps.FakeTime {
 				synctest.Test(t, test)
 			} else {
@@ -49,13 +53,32 @@ func checkCaps(t *testing.T, v vault.Vault, caps Caps) {
 	if _, ok := v.(vault.Historian); ok != caps.History {
 		t.Errorf("declares history %v, is a Historian: %v", caps.History, ok)
 	}
+	if !caps.Destinations {
+		checkRefused(t, v)
+	}
 	if err := v.Close(); err != nil {
 		t.Error(err)
 	}
 }
 
+// checkRefused holds a vault that keeps no destinations and recipes to say so.
+func checkRefused(t *testing.T, v vault.Vault) {
+	t.Helper()
+	r := &run{T: t, Vault: v, caps: Caps{Destinations: true}}
+	_, full := r.full()
+	for name, c := range map[string]vault.Change{
+		"destinations": {Value: value("v"), Destinations: full.Destinations},
+		"a recipe":     {Value: value("v"), Generate: full.Generate},
+	} {
+		if _, err := v.Put(t.Context(), "refused", c); !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("declares no destinations, and %s end in %v", name, err)
+		}
+		r.wantGetError("refused", vault.Latest, vault.ErrNotFound)
+	}
+}
+
 func (needs Caps) within(caps Caps) bool {
-	return (!needs.Trash || caps.Trash) && (!needs.History || caps.History) && (!needs.FakeTime || caps.FakeTime)
+	return (!needs.Trash || caps.Trash) && (!needs.History || caps.History) && (!needs.Destinations || caps.Destinations) && (!needs.FakeTime || caps.FakeTime)
 }
 
 type testCase struct {
@@ -76,6 +99,7 @@ func cases() []testCase {
 type run struct {
 	*testing.T
 	vault.Vault
+	caps Caps
 }
 
 func value(s string) secret.Value { return secret.New([]byte(s)) }

@@ -56,9 +56,10 @@ func (r *run) testLimits() {
 		r.Fatal(err)
 	}
 	destinations := func(n int) *[]vault.Destination { return new(slices.Repeat([]vault.Destination{destination}, n)) }
-	r.put("allowed", vault.Change{
-		Value: value("v"), Description: long(vault.MaxDescriptionBytes), Tags: tags(vault.MaxTags), Destinations: destinations(vault.MaxDestinations),
-	})
+	r.put("allowed", vault.Change{Value: value("v"), Description: long(vault.MaxDescriptionBytes), Tags: tags(vault.MaxTags)})
+	if r.caps.Destinations {
+		r.put("allowed", vault.Change{Destinations: destinations(vault.MaxDestinations)})
+	}
 	r.put("allowed", vault.Change{
 		Value: value("w"), Tags: &map[string]string{*long(vault.MaxTagBytes): *long(vault.MaxTagBytes)}, Grace: new(vault.MaxGrace),
 	})

@@ -52,11 +52,15 @@ func (r *run) full() (vault.Path, vault.Change) {
 	if d.HTTP.Answer, err = vault.ParseAnswer("fields:/id,/items/*/name"); err != nil {
 		r.Fatal(err)
 	}
-	return "production/some service/api-key", vault.Change{
+	c := vault.Change{
 		Value: value("sk-1"), Type: new(vault.APIKey), Tier: new(vault.Critical), Description: new("Schlüssel für die Küche – 🔑"),
-		Tags: &map[string]string{"team": "küche", "empty": ""}, Extra: new(`{"owners":["küche",7],"since":null}`), Destinations: &[]vault.Destination{d}, Generate: new(vault.Recipe("sk-{base62:40}")),
-		ExpiresAt: new(time.Now().Add(time.Hour)),
+		Tags: &map[string]string{"team": "küche", "empty": ""}, Extra: new(`{"owners":["küche",7],"since":null}`), ExpiresAt: new(time.Now().Add(time.Hour)),
+		Destinations: &[]vault.Destination{}, Generate: new(vault.Recipe("")),
 	}
+	if r.caps.Destinations {
+		c.Destinations, c.Generate = &[]vault.Destination{d}, new(vault.Recipe("sk-{base62:40}"))
+	}
+	return "production/some service/api-key", c
 }
 
 func (r *run) testEveryField() {
@@ -140,8 +144,10 @@ func (r *run) testOwnership() {
 	}
 	spoil := func(m vault.Metadata) {
 		m.Tags["team"] = "spoilt"
-		m.Destinations[0].HTTP.Host = "evil.example"
-		m.Destinations[0].HTTP.Methods[0] = "EVIL"
+		for _, d := range m.Destinations {
+			d.HTTP.Host = "evil.example"
+			d.HTTP.Methods[0] = "EVIL"
+		}
 	}
 	got, err := r.Describe(r.Context(), p)
 	if err != nil {

@@ -1,0 +1,161 @@
+package client_test
+
+import (
+	"encoding/json"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/coatcheck-dev/coatcheck/vault"
+	"github.com/coatcheck-dev/coatcheck/vault/client"
+)
+
+// TestCoatcheck has every method of the seed against coatcheck itself, over a
+// socket, under the seed's headings. What a heading says of options and errors
+// is in the tests of the same names, against a service that is watched.
+func TestCoatcheck(t *testing.T) {
+	d := newDesk(t)
+	server := httptest.NewServer(d)
+	t.Cleanup(server.Close)
+	of := func(key string) *client.Client {
+		t.Helper()
+		c, err := client.New(&client.Options{AgentKey: text(key), BaseURL: server.URL, RetryDelay: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	owner, agent, nobody := of(key), of(d.agentKey), of("ass_live_nobody")
+	ctx := t.Context()
+	const path = "production/openai/api-key"
+	ends := time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
+
+	t.Run("setSecret", func(t *testing.T) {
+		m, err := owner.SetSecret(ctx, path, text("sk-proj-1"), &client.SetOptions{
+			Tier: vault.Standard, Type: vault.APIKey, Description: "OpenAI production key", Tags: map[string]string{"team": "ml"},
+			Extra: map[string]json.RawMessage{"rank": json.RawMessage("3")}, ExpiresAt: ends,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.CreatedAt.IsZero() || !m.CreatedAt.Equal(m.UpdatedAt) || !m.AccessedAt.IsZero() {
+			t.Errorf("times of %+v", m)
+		}
+		m.CreatedAt, m.UpdatedAt = time.Time{}, time.Time{}
+		want(t, "metadata", *m, client.Metadata{
+			Path: path, Version: 1, Tier: vault.Standard, Type: vault.APIKey, Description: "OpenAI production key", Tags: map[string]string{"team": "ml"},
+			Extra: map[string]json.RawMessage{"rank": json.RawMessage("3")}, ExpiresAt: ends,
+		})
+		m, err = agent.SetSecret(ctx, "staging/config/feature-flag", text("true"), nil)
+		if err != nil || m.Version != 1 || m.Tier != vault.Standard {
+			t.Errorf("minimal: %+v, %v", m, err)
+		}
+		if m, err = agent.SetSecret(ctx, path, text("sk-proj-2"), nil); err != nil || m.Version != 2 || m.Description != "OpenAI production key" || !m.ExpiresAt.Equal(ends) {
+			t.Errorf("the next version: %+v, %v", m, err)
+		}
+		if _, err := owner.SetSecret(ctx, "staging/bytes", text("\xff\x00"), nil); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("getSecret", func(t *testing.T) {
+		s, err := agent.GetSecret(ctx, path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantValue(t, s.Value, "sk-proj-2")
+		want(t, "version", s.Version, 2)
+		if s, err = agent.GetSecret(ctx, path, &client.GetOptions{Version: 1}); err != nil {
+			t.Fatal(err)
+		}
+		wantValue(t, s.Value, "sk-proj-1")
+		if s, err = owner.GetSecret(ctx, path, &client.GetOptions{Token: text(d.agentKey)}); err != nil || s.Version != 2 {
+			t.Errorf("with another credential: %v", err)
+		}
+		if s, err = agent.GetSecret(ctx, "staging/bytes", nil); err != nil || !s.Binary {
+			t.Fatalf("bytes: %v", err)
+		}
+		wantValue(t, s.Value, "\xff\x00")
+	})
+	t.Run("listSecrets", func(t *testing.T) {
+		page, err := agent.ListSecrets(ctx, "staging", &client.ListOptions{Limit: 1})
+		if err != nil || len(page.Items) != 1 || page.Items[0].Path != "staging/bytes" || !page.Items[0].Binary || page.NextCursor == "" {
+			t.Fatalf("%+v, %v", page, err)
+		}
+		if page, err = agent.ListSecrets(ctx, "staging", &client.ListOptions{Cursor: page.NextCursor}); err != nil || len(page.Items) != 1 || page.NextCursor != "" {
+			t.Errorf("second page: %+v, %v", page, err)
+		}
+		var paths []string
+		for m, err := range agent.Secrets(ctx, "", &client.ListOptions{Limit: 1}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			paths = append(paths, m.Path)
+		}
+		want(t, "paths", paths, []string{path, "staging/bytes", "staging/config/feature-flag"})
+	})
+	t.Run("rotateSecret", func(t *testing.T) {
+		r, err := owner.RotateSecret(ctx, path, text("sk-proj-3"), &client.RotateOptions{Grace: 5 * time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left := time.Until(r.ExpiresAt); r.NewVersion != 3 || r.OldVersion != 2 || left < 4*time.Minute || left > 5*time.Minute {
+			t.Errorf("got %+v", r)
+		}
+		if _, err := agent.GetSecret(ctx, path, &client.GetOptions{Version: 2}); err != nil {
+			t.Errorf("within the grace period: %v", err)
+		}
+		if r, err = owner.RotateSecret(ctx, path, text("sk-proj-4"), nil); err != nil || r.NewVersion != 4 || time.Until(r.ExpiresAt) > 0 {
+			t.Errorf("without grace: %+v, %v", r, err)
+		}
+		_, err = agent.GetSecret(ctx, path, &client.GetOptions{Version: 3})
+		wantCode(t, err, "VERSION_EXPIRED", 404)
+		versions, err := owner.ListVersions(ctx, path)
+		if err != nil || len(versions) != 4 || versions[0].Number != 4 || !versions[0].Current || versions[1].ReadableUntil.IsZero() {
+			t.Errorf("versions: %+v, %v", versions, err)
+		}
+	})
+	t.Run("importEnv", func(t *testing.T) {
+		names, err := owner.ImportEnv(ctx, "staging/app", text("A=1\nB='two words'\n"), &client.SetOptions{Type: vault.APIKey, Tags: map[string]string{"from": "env"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, "names", names, []string{"A", "B"})
+		s, err := agent.GetSecret(ctx, "staging/app/B", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantValue(t, s.Value, "two words")
+		want(t, "type and tags", []any{s.Type, s.Tags}, []any{vault.APIKey, map[string]string{"from": "env"}})
+		_, err = owner.ImportEnv(ctx, "staging/app", text("A=${canary}\n"), nil)
+		wantCode(t, err, client.CodeValidation, 400)
+	})
+	t.Run("deleteSecret", func(t *testing.T) {
+		if err := agent.DeleteSecret(ctx, "staging/app/A", nil); err != nil {
+			t.Fatal(err)
+		}
+		_, err := agent.GetSecret(ctx, "staging/app/A", nil)
+		wantKind(t, err, client.ErrNotFound)
+		if m, err := owner.RestoreSecret(ctx, "staging/app/A"); err != nil || m.Version != 1 || m.Path != "staging/app/A" {
+			t.Errorf("restored %+v, %v", m, err)
+		}
+		if err := owner.DeleteSecret(ctx, "staging/app/A", &client.DeleteOptions{Permanent: true}); err != nil {
+			t.Error(err)
+		}
+		_, err = owner.RestoreSecret(ctx, "staging/app/A")
+		wantKind(t, err, client.ErrNotFound)
+	})
+	t.Run("errorHandling", func(t *testing.T) {
+		_, err := nobody.GetSecret(ctx, path, nil)
+		wantKind(t, err, client.ErrAuth)
+		_, err = agent.GetSecret(ctx, "production/stripe/api-key", nil)
+		wantKind(t, err, client.ErrPermission)
+		_, err = agent.GetSecret(ctx, "staging/none", nil)
+		wantKind(t, err, client.ErrNotFound)
+		_, err = agent.GetSecret(ctx, "staging/app", nil) // a namespace
+		wantKind(t, err, client.ErrNotFound)
+		_, err = agent.SetSecret(ctx, "staging/bad name\u00e9", text("v"), nil)
+		wantCode(t, err, client.CodeValidation, 400)
+		_, err = owner.SetSecret(ctx, "staging", text("v"), nil)
+		wantCode(t, err, "PATH_CONFLICT", 409)
+	})
+}

@@ -1,0 +1,153 @@
+package client_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/audit"
+	"github.com/coatcheck-dev/coatcheck/policy/broker"
+	"github.com/coatcheck-dev/coatcheck/policy/catalogue"
+	"github.com/coatcheck-dev/coatcheck/policy/clock"
+	"github.com/coatcheck-dev/coatcheck/policy/handle"
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/policy/redact"
+	"github.com/coatcheck-dev/coatcheck/policy/redeem"
+	"github.com/coatcheck-dev/coatcheck/policy/rowmac"
+	"github.com/coatcheck-dev/coatcheck/transport/rest"
+	"github.com/coatcheck-dev/coatcheck/vault"
+	"github.com/coatcheck-dev/coatcheck/vault/client"
+	"github.com/coatcheck-dev/coatcheck/vault/embedded"
+	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
+	"github.com/coatcheck-dev/coatcheck/vault/vaulttest"
+)
+
+// TestContract holds the client's vault to the contract, over a desk on real
+// parts and its REST door, as its owner. There is no socket between them, so that
+// time can be faked.
+func TestContract(t *testing.T) {
+	vaulttest.Run(t, func(t *testing.T) vault.Vault {
+		t.Helper()
+		return clientOf(t, inProcess(newDesk(t)), func(o *client.Options) { o.Edition = client.Detect }).Vault()
+	}, vaulttest.Caps{Trash: true, History: true, FakeTime: true})
+}
+
+// inProcess is a network that ends at a handler.
+func inProcess(h http.Handler) transport {
+	return func(r *http.Request) (*http.Response, error) {
+		if err := r.Context().Err(); err != nil {
+			return nil, err
+		}
+		own := r.Clone(r.Context())
+		own.RequestURI = r.URL.RequestURI()
+		if own.Body == nil {
+			own.Body = http.NoBody
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, own)
+		return w.Result(), nil
+	}
+}
+
+type rules struct{ p *policy.Policy }
+
+func (r rules) Current() *policy.Policy { return r.p }
+
+// anchor keeps the checkpoint in memory.
+type anchor struct {
+	mu     sync.Mutex
+	signed []byte
+}
+
+func (a *anchor) Update(fn func([]byte) ([]byte, error)) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	signed, err := fn(a.signed)
+	if err == nil {
+		a.signed = signed
+	}
+	return err
+}
+
+// desk is the REST door of a desk on real parts, without the door in front of it
+// that knows keys: who has the key of these tests is the owner, who has agentKey
+// an agent.
+type desk struct {
+	http.Handler
+	agentKey string
+}
+
+// programs is the policy of that agent.
+const programs = `
+version: 1
+rules:
+  - name: programs
+    agents: [program]
+    doors: [rest]
+    paths: ["production/openai/*", "staging/*"]
+    allow: [list, reveal, set, rotate, delete, token]
+`
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	dir := t.TempDir()
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	check(os.Chmod(dir, 0o700))
+	db, err := sqldb.Open(t.Context(), filepath.Join(dir, "vault.db"),
+		slices.Concat(embedded.Migrations(), identity.Migrations(), handle.Migrations(), audit.Migrations(), broker.Migrations(), clock.Migrations()))
+	check(err)
+	file := filepath.Join(dir, "key")
+	check(embedded.CreateKeyFile(file))
+	source, err := embedded.ParseKeySource(embedded.FileURI(file))
+	check(err)
+	keyring, err := embedded.OpenKeyring(t.Context(), db, source)
+	check(err)
+	private, public, err := note.GenerateKey(rand.Reader, "test")
+	check(err)
+	signer, err := note.NewSigner(private)
+	check(err)
+	verifier, err := note.NewVerifier(public)
+	check(err)
+	parsed, err := policy.Parse("test.yaml", []byte(programs))
+	check(err)
+	rows := rowmac.New([rowmac.KeySize]byte{1})
+	times, agents := clock.New(clock.Of(time.Now), rows), identity.New(rows)
+	b, err := broker.New(broker.Config{
+		DB: db, Vault: embedded.New(db, keyring, &embedded.Options{Now: times.Now}), Policy: rules{parsed}, Audit: audit.New(signer, verifier),
+		Agents: agents, Handles: handle.New(rows), Scrubber: redact.New(times.Now), HTTP: redeem.NewClient(nil), Catalogue: catalogue.New(),
+		Anchor: &anchor{}, Clock: times, Log: slog.New(slog.DiscardHandler),
+	})
+	check(err)
+	t.Cleanup(func() { check(errors.Join(b.Close(context.WithoutCancel(t.Context())), db.Close())) })
+	agentKey, err := b.AddAgent(t.Context(), identity.OwnerCLI(), identity.NewAgent{Name: "program"})
+	check(err)
+	return &desk{agentKey: agentKey, Handler: rest.New(b, func(r *http.Request) (who identity.Principal, known bool) {
+		bearer := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if bearer == key {
+			return identity.OwnerCLI(), true
+		}
+		err := db.View(r.Context(), func(tx *sqldb.Tx) (err error) {
+			who, err = agents.ByCredential(tx, bearer, "127.0.0.1", times.Now())
+			return err
+		})
+		return who, err == nil
+	}, nil)}
+}

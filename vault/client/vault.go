@@ -1,0 +1,223 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/coatcheck-dev/coatcheck/vault"
+)
+
+// Vault is a service as a [vault.Vault], so that another desk stands behind this
+// one. It is safe for concurrent use.
+//
+// The wire carries neither destinations nor recipes: a change that has any is
+// refused with errors.ErrUnsupported, and no secret has them. It has no route to
+// one secret's metadata either, so that [Vault.Describe] reads the list of the
+// namespace, which coatcheck cuts down to that one entry. A change of both value
+// and metadata of a secret that exists takes two requests, metadata first; when
+// the second one fails, the first stays. What edition B lacks besides is refused
+// likewise.
+type Vault struct{ c *Client }
+
+var (
+	_ vault.Vault     = (*Vault)(nil)
+	_ vault.Restorer  = (*Vault)(nil)
+	_ vault.Historian = (*Vault)(nil)
+)
+
+// Vault returns the client's service as a [vault.Vault]. What the key may not do
+// is refused with the errors of a [Client].
+func (c *Client) Vault() *Vault { return &Vault{c} }
+
+// Close implements [vault.Vault]. The client goes on.
+func (v *Vault) Close() error {
+	v.c.http.CloseIdleConnections()
+	return nil
+}
+
+// Get implements [vault.Vault].
+func (v *Vault) Get(ctx context.Context, p vault.Path, version int) (vault.Secret, error) {
+	if _, err := vault.ParsePath(string(p)); err != nil || version < 0 {
+		return vault.Secret{}, vault.ErrNotFound
+	}
+	s, err := v.c.GetSecret(ctx, string(p), &GetOptions{Version: version})
+	if err != nil {
+		return vault.Secret{}, v.expired(ctx, p, theirs(err))
+	}
+	m, err := kept(s.Metadata)
+	m.Binary = !s.Value.IsText()
+	return vault.Secret{Metadata: m, Value: s.Value}, err
+}
+
+// expired tells a secret that has expired from one that is not there: the service
+// says the same of both, and lists the first.
+func (v *Vault) expired(ctx context.Context, p vault.Path, err error) error {
+	if !errors.Is(err, vault.ErrNotFound) || errors.Is(err, vault.ErrVersionRetired) {
+		return err
+	}
+	if m, failed := v.Describe(ctx, p); failed == nil && !m.ExpiresAt.IsZero() && !m.ExpiresAt.After(time.Now()) {
+		return fmt.Errorf("%w: %w", vault.ErrExpired, err)
+	}
+	return err
+}
+
+// Describe implements [vault.Vault].
+func (v *Vault) Describe(ctx context.Context, p vault.Path) (vault.Metadata, error) {
+	if _, err := vault.ParsePath(string(p)); err != nil {
+		return vault.Metadata{}, vault.ErrNotFound
+	}
+	// A service that does not know the field path gives the namespace, in the
+	// order of paths.
+	query := url.Values{"path": {string(p)}, "recursive": {"false"}}
+	for o := (ListOptions{Limit: vault.MaxPageSize}); ; {
+		page, err := v.c.list(ctx, p.Namespace(), o, query)
+		if err != nil {
+			return vault.Metadata{}, theirs(err)
+		}
+		for _, m := range page.Items {
+			if m.Path == string(p) {
+				return kept(m)
+			}
+		}
+		if len(page.Items) > 0 && page.Items[len(page.Items)-1].Path > string(p) || page.NextCursor == "" || page.NextCursor == o.Cursor {
+			return vault.Metadata{}, vault.ErrNotFound
+		}
+		o.Cursor = page.NextCursor
+	}
+}
+
+// List implements [vault.Vault]. A page may have fewer items than its limit and
+// still have a next one.
+func (v *Vault) List(ctx context.Context, q vault.Query) (vault.Page, error) {
+	_, asPath := vault.ParsePath(q.Prefix)
+	if _, asStart := vault.ParsePath(q.Prefix + "x"); asPath != nil && asStart != nil {
+		return vault.Page{}, ctx.Err() // no path starts like that
+	}
+	namespace := q.Prefix[:max(strings.LastIndexByte(q.Prefix, '/'), 0)]
+	o := ListOptions{Limit: vault.DefaultPageSize, Cursor: q.After}
+	if q.Limit > 0 {
+		o.Limit = min(q.Limit, vault.MaxPageSize)
+	}
+	query := url.Values{}
+	if q.Deleted {
+		query.Set("deleted", "true")
+	}
+	for {
+		page, err := v.c.list(ctx, namespace, o, query)
+		if err != nil {
+			return vault.Page{}, cursorOf(theirs(err), q.After)
+		}
+		out := vault.Page{Next: page.NextCursor}
+		for _, m := range page.Items {
+			if !strings.HasPrefix(m.Path, q.Prefix) {
+				continue
+			}
+			one, err := kept(m)
+			if err != nil {
+				return vault.Page{}, err
+			}
+			out.Items = append(out.Items, one)
+		}
+		if len(out.Items) > 0 || out.Next == "" || out.Next == o.Cursor {
+			return out, nil
+		}
+		o.Cursor = out.Next
+	}
+}
+
+// cursorOf is the error of a list whose cursor the service does not take.
+func cursorOf(err error, cursor string) error {
+	if e, ok := errors.AsType[*Error](err); ok && cursor != "" && e.StatusCode == http.StatusBadRequest {
+		return fmt.Errorf("%w: %w", &vault.InvalidError{Field: "cursor", Rule: "was not made by this vault for this list"}, err)
+	}
+	return err
+}
+
+// Delete implements [vault.Vault].
+func (v *Vault) Delete(ctx context.Context, p vault.Path, permanent bool) error {
+	if _, err := vault.ParsePath(string(p)); err != nil {
+		return vault.ErrNotFound
+	}
+	return theirs(v.c.DeleteSecret(ctx, string(p), &DeleteOptions{Permanent: permanent}))
+}
+
+// Restore implements [vault.Restorer].
+func (v *Vault) Restore(ctx context.Context, p vault.Path) (vault.Metadata, error) {
+	if _, err := vault.ParsePath(string(p)); err != nil {
+		return vault.Metadata{}, vault.ErrNotFound
+	}
+	m, err := v.c.RestoreSecret(ctx, string(p))
+	if err != nil {
+		return vault.Metadata{}, theirs(err)
+	}
+	return kept(*m)
+}
+
+// History implements [vault.Historian].
+func (v *Vault) History(ctx context.Context, p vault.Path) ([]vault.Version, error) {
+	if _, err := vault.ParsePath(string(p)); err != nil {
+		return nil, vault.ErrNotFound
+	}
+	versions, err := v.c.ListVersions(ctx, string(p))
+	return versions, theirs(err)
+}
+
+// kept returns metadata as a vault has it. When it was last read is for the desk
+// in front to say.
+func kept(m Metadata) (out vault.Metadata, err error) {
+	out = vault.Metadata{
+		Type: m.Type, Tier: m.Tier, Description: m.Description, Tags: maps.Clone(m.Tags), Version: m.Version, Binary: m.Binary,
+		CreatedAt: m.CreatedAt, UpdatedAt: m.UpdatedAt, ExpiresAt: m.ExpiresAt, DeletedAt: m.DeletedAt,
+	}
+	if len(m.Extra) > 0 {
+		var text []byte
+		if text, err = json.Marshal(m.Extra); err == nil {
+			out.Extra, err = vault.ParseExtra(string(text))
+		}
+	}
+	if err == nil {
+		out.Path, err = vault.ParsePath(m.Path)
+	}
+	if err != nil {
+		return vault.Metadata{}, badAnswer(http.StatusOK, "the answer has a secret whose path or metadata no vault here takes")
+	}
+	return out, nil
+}
+
+// theirs adds the error of package vault that the service's code stands for.
+func theirs(err error) error {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		return err
+	}
+	var ours error
+	switch e.Code {
+	case "VERSION_EXPIRED":
+		ours = vault.ErrVersionRetired
+	case "SECRET_EXISTS":
+		ours = vault.ErrExists
+	case "PATH_CONFLICT":
+		ours = vault.ErrPathConflict
+	case "BUSY":
+		ours = vault.ErrBusy
+	case "STORAGE_READ_ONLY":
+		ours = vault.ErrReadOnly
+	case "STORAGE_FULL":
+		ours = vault.ErrStorageFull
+	case "STORAGE_FAILED":
+		ours = vault.ErrStorageFailed
+	default:
+		if !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		ours = vault.ErrNotFound
+	}
+	return fmt.Errorf("%w: %w", ours, err)
+}
