@@ -92,19 +92,21 @@ func TestEveryWrongKeyLooksTheSame(t *testing.T) {
 
 // TestAnyPrefixIsAccepted: a key brought from elsewhere is found by its hash.
 func TestAnyPrefixIsAccepted(t *testing.T) {
-	in(t, open(t), func(tx *sqldb.Tx, s *identity.Store) {
-		add(t, tx, s, "a", false)
-		hash := mint.Hash("ask_live_0123456789")
-		if _, err := tx.Exec("UPDATE agents SET key_hash = ?, mac = x''", hash[:]); err != nil {
-			t.Fatal(err)
-		}
-		if n, err := s.Adopt(tx); n != 1 || err != nil {
-			t.Fatal(n, err)
-		}
-		if who, err := s.ByCredential(tx, "ask_live_0123456789", "", noon); err != nil || who.Name != "a" {
-			t.Errorf("%+v %v", who, err)
-		}
-	})
+	for _, key := range []string{"ask_live_0123456789", "ass_admin_0123456789", "ast_tok_0123456789", "ast_agent_0123456789", "0123456789"} {
+		in(t, open(t), func(tx *sqldb.Tx, s *identity.Store) {
+			add(t, tx, s, "a", false)
+			hash := mint.Hash(key)
+			if _, err := tx.Exec("UPDATE agents SET key_hash = ?, mac = x''", hash[:]); err != nil {
+				t.Fatal(err)
+			}
+			if n, err := s.Adopt(tx); n != 1 || err != nil {
+				t.Fatal(n, err)
+			}
+			if who, err := s.ByCredential(tx, key, "", noon); err != nil || who.Name != "a" || who.Kind != identity.Agent {
+				t.Errorf("%s: %+v %v", key, who, err)
+			}
+		})
+	}
 }
 
 func TestStdioAgents(t *testing.T) {
