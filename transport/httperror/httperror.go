@@ -63,7 +63,7 @@ type Error struct {
 	RequiredScope     string `json:"required_scope,omitempty"`
 	ApprovalID        string `json:"approval_id,omitempty"`
 	ApprovalRequestID string `json:"approval_request_id,omitempty"`
-	RetryAfter        int    `json:"retry_after,omitempty"` // seconds
+	RetryAfter        int    `json:"retry_after,omitzero"` // seconds
 }
 
 // Body is the refusal as it goes over the wire.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coatcheck-dev/coatcheck/policy/approval"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/transport/dotenv"
@@ -52,6 +53,13 @@ var failures = []struct {
 	{vault.ErrPathConflict, http.StatusConflict, "PATH_CONFLICT", "A secret and a namespace may not share a path."},
 	{identity.ErrUnknownAgent, http.StatusNotFound, "AGENT_NOT_FOUND", "There is no such agent."},
 	{identity.ErrAgentExists, http.StatusConflict, "AGENT_EXISTS", "An agent with that name exists already."},
+	{identity.ErrUnknownToken, http.StatusNotFound, "TOKEN_NOT_FOUND", "There is no such token."},
+	{identity.ErrTooManyTokens, http.StatusConflict, "TOO_MANY_TOKENS", "The agent has too many tokens that can be used: revoke some, or share one."},
+	{approval.ErrUnknown, http.StatusNotFound, "APPROVAL_NOT_FOUND", "There is no such request, or it is not yours."},
+	{approval.ErrOwnRequest, http.StatusForbidden, "OWN_REQUEST", "This is your own request: another admin decides it."},
+	{approval.ErrVoted, http.StatusConflict, "ALREADY_VOTED", "You have approved this request already: another admin is needed."},
+	{approval.ErrSettled, http.StatusConflict, "APPROVAL_SETTLED", "The request is settled; its status says how."},
+	{approval.ErrTooMany, http.StatusTooManyRequests, codeRateLimited, "Too many requests wait for approval: wait until one is decided or expires."},
 	{vault.ErrBusy, http.StatusServiceUnavailable, "BUSY", "The vault was busy for too long; nothing was done. Try again."},
 	{vault.ErrKeyUnavailable, http.StatusServiceUnavailable, "KEY_UNAVAILABLE", "What keeps the vault's key does not answer; nothing was done."},
 	{vault.ErrKeyWrong, http.StatusServiceUnavailable, "KEY_CHANGED", "The vault was given another key since this desk started."},
@@ -72,6 +80,7 @@ var refusals = map[broker.Code]struct {
 	status int
 	code   string
 }{
+	broker.ScopeDenied:  {http.StatusForbidden, codeScopeDenied},
 	broker.PolicyDenied: {http.StatusForbidden, codeScopeDenied},
 	broker.RateLimited:  {http.StatusTooManyRequests, codeRateLimited},
 	broker.HumanNeeded:  {http.StatusBadRequest, codeInvalid},
@@ -103,7 +112,7 @@ func refusal(err error) (no httperror.Refusal, known bool) {
 }
 
 func invalid(field, rule string) httperror.Refusal {
-	return httperror.New(http.StatusBadRequest, codeInvalid, strings.ToUpper(field[:1])+field[1:]+" "+rule+".")
+	return httperror.New(http.StatusBadRequest, codeInvalid, field+" "+rule+".")
 }
 
 // refusedByDesk says reason and next step in one text: the known clients show no
@@ -116,7 +125,9 @@ func refusedByDesk(d *broker.Denied) httperror.Refusal {
 	if row.code == "" {
 		row.code = strings.ToUpper(string(d.Code))
 	}
-	return httperror.New(row.status, row.code, strings.TrimSpace(d.Reason+" "+d.Next))
+	no := httperror.New(row.status, row.code, strings.TrimSpace(d.Reason+" "+d.Next))
+	no.RequiredScope, no.ApprovalID, no.RetryAfter = d.Scope, d.Approval, d.RetryAfter
+	return no
 }
 
 // fail sends an error.

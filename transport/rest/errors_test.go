@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/coatcheck-dev/coatcheck/policy/approval"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/transport/rest"
@@ -35,6 +38,17 @@ func TestErrors(t *testing.T) {
 		"not authenticated":   {identity.ErrUnauthenticated, 401, "UNAUTHORIZED"},
 		"policy":              {&broker.Denied{Code: broker.PolicyDenied, Reason: "No."}, 403, "SCOPE_DENIED"},
 		"approval":            {&broker.Denied{Code: broker.ApprovalRequired, Reason: "Wait."}, 403, "APPROVAL_REQUIRED"},
+		"no more approved":    {approval.ErrTooMany, 429, "RATE_LIMITED"},
+		"scope":               {&broker.Denied{Code: broker.ScopeDenied, Reason: "No.", Scope: "secrets:write:app/key"}, 403, "SCOPE_DENIED"},
+		"approval denied":     {&broker.Denied{Code: broker.ApprovalDenied, Reason: "No."}, 403, "APPROVAL_DENIED"},
+		"unknown token":       {identity.ErrUnknownToken, 404, "TOKEN_NOT_FOUND"},
+		"too many tokens":     {identity.ErrTooManyTokens, 409, "TOO_MANY_TOKENS"},
+		"unknown approval":    {approval.ErrUnknown, 404, "APPROVAL_NOT_FOUND"},
+		"own request":         {approval.ErrOwnRequest, 403, "OWN_REQUEST"},
+		"voted":               {approval.ErrVoted, 409, "ALREADY_VOTED"},
+		"settled":             {approval.ErrSettled, 409, "APPROVAL_SETTLED"},
+		"unknown agent":       {identity.ErrUnknownAgent, 404, "AGENT_NOT_FOUND"},
+		"agent exists":        {identity.ErrAgentExists, 409, "AGENT_EXISTS"},
 		"for the owner":       {&broker.Denied{Code: broker.OwnerOnly, Reason: "No."}, 403, "OWNER_ONLY"},
 		"rate":                {&broker.Denied{Code: broker.RateLimited, Reason: "Slowly."}, 429, "RATE_LIMITED"},
 		"human needed":        {&broker.Denied{Code: broker.HumanNeeded, Reason: "No."}, 400, "VALIDATION_ERROR"},
@@ -70,6 +84,23 @@ func TestErrors(t *testing.T) {
 				t.Errorf("Retry-After %q", got.header.Get("Retry-After"))
 			}
 		})
+	}
+}
+
+// TestParticulars: what a refusal says beside its text, also in the header.
+func TestParticulars(t *testing.T) {
+	d := newDesk(t, programs)
+	err := &broker.Denied{
+		Code: broker.RateLimited, Reason: "Slowly.", Next: "Wait.", Scope: "secrets:write:app/key", Approval: "apr_1", RetryAfter: 1500 * time.Millisecond,
+	}
+	d.door = rest.New(failing{d.Broker, err}, d.caller, nil)
+	got := d.send(t, "ada", "PUT /v1/secrets/app/key", `{"value":"v"}`)
+	want := map[string]any{
+		"code": "RATE_LIMITED", "message": "Slowly. Wait.", "path": "app/key", "required_scope": "secrets:write:app/key",
+		"approval_id": "apr_1", "approval_request_id": "apr_1", "retry_after": 2.0,
+	}
+	if said := got.fields(t)["error"]; !reflect.DeepEqual(said, want) || got.header.Get("Retry-After") != "2" {
+		t.Errorf("%v, Retry-After %q", said, got.header.Get("Retry-After"))
 	}
 }
 

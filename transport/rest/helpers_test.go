@@ -62,7 +62,8 @@ type desk struct {
 	mu     sync.Mutex
 	clock  time.Time
 	anchor []byte
-	keys   map[string]identity.Principal // by credential
+	agents *identity.Store
+	keys   map[string]string // credentials by the names that tests have for them
 }
 
 type rules struct{ p *policy.Policy }
@@ -87,11 +88,11 @@ func (d *desk) now() time.Time {
 }
 
 func migrations() []sqldb.Migration {
-	return slices.Concat(embedded.Migrations(), identity.Migrations(), handle.Migrations(), approval.Migrations(), audit.Migrations(), broker.Migrations(), clock.Migrations())
+	return slices.Concat(embedded.Migrations(), identity.Migrations(), handle.Migrations(), audit.Migrations(), broker.Migrations(), clock.Migrations(), approval.Migrations())
 }
 
-// newDesk opens a desk with the agents program and stranger, whose keys are
-// their names, and the owner.
+// newDesk opens a desk with the agents program and stranger and the admins ada
+// and bob, who are called by their names, and the owner.
 func newDesk(tb testing.TB, policyText string) *desk {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -113,24 +114,24 @@ func newDesk(tb testing.TB, policyText string) *desk {
 	parsed, err := policy.Parse("test.yaml", []byte(policyText))
 	must(tb, err)
 
-	d := &desk{db: db, clock: time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC), log: &bytes.Buffer{}, keys: map[string]identity.Principal{}}
+	d := &desk{db: db, clock: time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC), log: &bytes.Buffer{}, keys: map[string]string{}}
 	rows := rowmac.New([rowmac.KeySize]byte{1, 2, 3})
-	agents, times := identity.New(rows), clock.New(clock.Of(d.now), rows)
+	d.agents = identity.New(rows)
+	times := clock.New(clock.Of(d.now), rows)
 	d.Broker, err = broker.New(broker.Config{
 		DB: db, Vault: embedded.New(db, keyring, &embedded.Options{Now: times.Now}), Policy: rules{parsed}, Audit: audit.New(signer, verifier),
-		Agents: agents, Handles: handle.New(rows), Approvals: approval.New(rows), Scrubber: redact.New(times.Now), HTTP: redeem.NewClient(nil), Catalogue: catalogue.New(),
+		Agents: d.agents, Handles: handle.New(rows), Approvals: approval.New(rows), Scrubber: redact.New(times.Now), HTTP: redeem.NewClient(nil), Catalogue: catalogue.New(),
 		Anchor: d, Clock: times, Log: slog.New(slog.DiscardHandler),
 	})
 	must(tb, err)
 	d.logger = slog.New(slog.NewTextHandler(d.log, nil))
-	d.keys["owner"] = identity.OwnerCLI()
 	for _, name := range []string{"program", "stranger"} {
-		key, err := d.AddAgent(tb.Context(), identity.OwnerCLI(), identity.NewAgent{Name: name})
+		d.keys[name], err = d.AddAgent(tb.Context(), identity.OwnerCLI(), identity.NewAgent{Name: name})
 		must(tb, err)
-		must(tb, db.View(tb.Context(), func(tx *sqldb.Tx) error {
-			d.keys[name], err = agents.ByCredential(tx, key, "", d.clock)
-			return err
-		}))
+	}
+	for _, name := range []string{"ada", "bob"} {
+		d.keys[name], err = d.AddAdmin(tb.Context(), identity.OwnerCLI(), name)
+		must(tb, err)
 	}
 	d.door = rest.New(d.Broker, d.caller, &rest.Options{Version: "v0.0.0-test", Log: d.logger})
 	tb.Cleanup(func() {
@@ -150,10 +151,24 @@ func must(tb testing.TB, err error) {
 	}
 }
 
+// address is where every request of a test comes from.
+const address = "10.0.0.1"
+
 // caller stands in for package httpd.
-func (d *desk) caller(r *http.Request) (identity.Principal, bool) {
-	who, ok := d.keys[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]
-	return who, ok
+func (d *desk) caller(r *http.Request) (who identity.Principal, ok bool) {
+	key := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if key == "owner" {
+		return identity.OwnerCLI(), true
+	}
+	if known, named := d.keys[key]; named {
+		key = known
+	}
+	err := d.db.View(r.Context(), func(tx *sqldb.Tx) (err error) {
+		who, err = d.agents.ByCredential(tx, key, address, d.now())
+		return err
+	})
+	who.Addr = address
+	return who, err == nil
 }
 
 // put stores a secret as the owner.

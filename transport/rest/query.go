@@ -72,3 +72,17 @@ func (q *query) breaks(name, rule string) {
 		q.broken = &vault.InvalidError{Field: name, Rule: rule}
 	}
 }
+
+// pageQuery is what every list takes.
+type pageQuery struct {
+	Limit  int    `json:"limit,omitzero" jsonschema:"minimum=1,default=50" jsonschema_description:"Items of a page; more than 200 means 200."`
+	Cursor string `json:"cursor,omitempty" jsonschema_description:"The next_cursor of the page before."`
+}
+
+func (p *pageQuery) read(q *query) {
+	if p.Limit = q.number("limit", 1); p.Limit == 0 {
+		p.Limit = vault.DefaultPageSize
+	}
+	p.Limit = min(p.Limit, vault.MaxPageSize)
+	p.Cursor = q.text("cursor")
+}

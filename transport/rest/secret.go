@@ -29,7 +29,7 @@ type secretMetadata struct {
 	UpdatedAt   stamp             `json:"updated_at" jsonschema_description:"The last change of value or metadata."`
 	AccessedAt  *stamp            `json:"accessed_at" jsonschema:"nullable" jsonschema_description:"When the value was last read; listing does not count."`
 	ExpiresAt   *stamp            `json:"expires_at" jsonschema:"nullable"`
-	DeletedAt   *stamp            `json:"deleted_at,omitempty" jsonschema_description:"Only in the trash."`
+	DeletedAt   *stamp            `json:"deleted_at,omitzero" jsonschema_description:"Only in the trash."`
 
 	status int // of the answer, if not the route's own
 }
@@ -41,11 +41,8 @@ func about(m vault.Metadata) (secretMetadata, error) {
 	out := secretMetadata{
 		ID: string(m.Path), Path: string(m.Path), Namespace: m.Path.Namespace(), Key: m.Path.Key(), Version: m.Version,
 		Tier: string(m.Tier), AccessTier: string(m.Tier), Type: string(m.Type), SecretType: string(m.Type),
-		Tags: m.Tags, CreatedAt: stamp{m.CreatedAt}, UpdatedAt: stamp{m.UpdatedAt},
+		Description: orNull(m.Description), Tags: m.Tags, CreatedAt: stamp{m.CreatedAt}, UpdatedAt: stamp{m.UpdatedAt},
 		AccessedAt: at(m.AccessedAt), ExpiresAt: at(m.ExpiresAt), DeletedAt: at(m.DeletedAt),
-	}
-	if m.Description != "" {
-		out.Description = &m.Description
 	}
 	if m.Binary {
 		out.Encoding = "base64"

@@ -2,7 +2,7 @@ package rest
 
 // deleteQuery says how.
 type deleteQuery struct {
-	Permanent bool `json:"permanent,omitempty" jsonschema_description:"true: for good, in the trash too. Else it can be restored for 30 days."`
+	Permanent bool `json:"permanent,omitzero" jsonschema_description:"true: for good, in the trash too. Else it can be restored for 30 days."`
 }
 
 func (d *deleteQuery) read(q *query) { d.Permanent = q.truth("permanent", false) }

@@ -4,29 +4,33 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/coatcheck-dev/coatcheck/policy"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
 
 // getQuery selects a version.
 type getQuery struct {
-	Version int `json:"version,omitempty" jsonschema:"minimum=1" jsonschema_description:"Left out: the latest."`
+	Version int `json:"version,omitzero" jsonschema:"minimum=1" jsonschema_description:"Left out: the latest."`
 }
 
 func (g *getQuery) read(q *query) { g.Version = q.number("version", 1) }
 
 // getSecret gives a value, or the list of a namespace: edition B's clients ask
 // for both at the same place (R2). A secret and a namespace never share a path,
-// so that what is there decides, once the request itself does not:
+// so that what is there decides, once the request does not:
 //
-//   - a version, or a namespace in one segment and a key in the next, as the MCP
-//     server and the command line send them: the value
+//   - a version; a namespace in one segment and a key in the next, as the MCP
+//     server and the command line send them; a token that names this very path, as
+//     the SDK asks for one: the value
 //   - one segment, sent by the command line: the list
-//   - something that the caller may list lies below the path: the list
+//   - something that the caller may list lies below: the list
+//   - a token for what lies below and not for the path itself: the list, an empty one
 //   - else the value, and its error when there is none
 func (h *Handler) getSecret(c *call, in *getQuery) (any, error) {
 	listing := false
-	switch definite := in.Version > 0 || len(c.named) == 2 && c.named[0].slashed(); {
+	switch definite := in.Version > 0 || len(c.named) == 2 && c.named[0].slashed() || c.namedByToken(); {
 	case definite:
 	case len(c.named) == 1 && c.isCLI():
 		listing = true
@@ -35,17 +39,44 @@ func (h *Handler) getSecret(c *call, in *getQuery) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		listing = len(some.Items) > 0 || some.Next != ""
+		listing = len(some.Items) > 0 || some.Next != "" || c.tokenForBelow()
 	}
 	if listing {
 		return h.wholeNamespace(c, string(c.path))
 	}
 	s, err := h.desk.Reveal(c.ctx, c.who, c.path, in.Version)
 	if err != nil {
-		return nil, err
+		return c.read(err)
 	}
 	out, err := about(s.Metadata)
+	if out.Encoding = ""; !s.Value.IsText() { // of this version, which may not be the current one
+		out.Encoding = "base64"
+	}
 	return secretValue{secretMetadata: out, held: s}, err
+}
+
+// namedByToken reports that the caller's token names the path as it is.
+func (c *call) namedByToken() bool {
+	if c.who.Kind != identity.ScopedToken {
+		return false
+	}
+	wanted := identity.RequiredScope(policy.Reveal, c.path)
+	for scope := range c.who.Bounds.Token.All() {
+		if scope.String() == wanted {
+			return true
+		}
+	}
+	return false
+}
+
+// tokenForBelow reports that the caller's token reads all below the path, and
+// not the path.
+func (c *call) tokenForBelow() bool {
+	if c.who.Kind != identity.ScopedToken || c.who.Bounds.Token.Allow(policy.Reveal, c.path) {
+		return false
+	}
+	all, err := identity.ParseScopes([]string{identity.RequiredScope(policy.List, c.path) + "/*"})
+	return err == nil && c.who.Bounds.Token.Cover(all)
 }
 
 // versionList is the history of a secret, newest first.

@@ -11,19 +11,17 @@ import (
 // listQuery selects a page of secrets, or of the trash.
 type listQuery struct {
 	Namespace string `json:"namespace,omitempty" jsonschema_description:"What is listed lies below it, at any depth; a slash at the end is ignored. Left out: everything."`
-	Limit     int    `json:"limit,omitempty" jsonschema:"minimum=1,default=50" jsonschema_description:"Items of a page; more than 200 means 200. A page may have fewer and still have a next one."`
-	Cursor    string `json:"cursor,omitempty" jsonschema_description:"The next_cursor of the page before."`
-	Recursive bool   `json:"recursive,omitempty" jsonschema:"default=true" jsonschema_description:"false: only what lies in the namespace itself."`
 	Path      string `json:"path,omitempty" jsonschema_description:"Only the secret of that path, if there is one: its metadata without its value. Everything else is ignored."`
-	Deleted   bool   `json:"deleted,omitempty" jsonschema_description:"true: the trash; for admins."`
+	Recursive bool   `json:"recursive,omitzero" jsonschema:"default=true" jsonschema_description:"false: only what lies in the namespace itself."`
+	Deleted   bool   `json:"deleted,omitzero" jsonschema_description:"true: the trash; for admins."`
+	pageQuery
 }
 
 func (l *listQuery) read(q *query) {
 	l.Namespace = strings.TrimSuffix(q.text("namespace"), "/")
-	l.Limit = q.number("limit", 1)
-	l.Cursor = q.text("cursor")
-	l.Recursive = q.truth("recursive", true)
 	l.Path = q.text("path")
+	l.pageQuery.read(q)
+	l.Recursive = q.truth("recursive", true)
 	l.Deleted = q.truth("deleted", false)
 }
 
@@ -32,30 +30,26 @@ type secretPage struct {
 	Namespace  string           `json:"namespace"`
 	Items      []secretMetadata `json:"items"`
 	NextCursor *string          `json:"next_cursor" jsonschema:"nullable" jsonschema_description:"null at the end."`
-	Limit      int              `json:"limit,omitempty" jsonschema_description:"As it was applied."`
+	Limit      int              `json:"limit,omitzero" jsonschema_description:"As it was applied."`
 }
 
 func (h *Handler) listSecrets(c *call, in *listQuery) (secretPage, error) {
+	if in.Path != "" {
+		return h.listOne(c, in.Path)
+	}
 	if in.Namespace != "" {
 		if _, err := vault.ParsePath(in.Namespace); err != nil {
 			return secretPage{}, &vault.InvalidError{Field: "namespace", Rule: "is not a path"}
 		}
 	}
-	if in.Path != "" {
-		return h.listOne(c, in.Path)
-	}
-	limit := vault.DefaultPageSize
-	if in.Limit > 0 {
-		limit = min(in.Limit, vault.MaxPageSize)
-	}
-	page, err := h.desk.List(c.ctx, c.who, broker.ListRequest{Prefix: below(in.Namespace), After: in.Cursor, Limit: limit, Deleted: in.Deleted})
+	page, err := h.desk.List(c.ctx, c.who, broker.ListRequest{Prefix: below(in.Namespace), After: in.Cursor, Limit: in.Limit, Deleted: in.Deleted})
 	if err != nil {
 		return secretPage{}, err
 	}
 	if !in.Recursive {
 		page.Items = directly(page.Items, in.Namespace)
 	}
-	out := secretPage{Namespace: in.Namespace, Limit: limit, NextCursor: cursor(page.Next)}
+	out := secretPage{Namespace: in.Namespace, Limit: in.Limit, NextCursor: orNull(page.Next)}
 	out.Items, err = aboutEach(page.Items)
 	return out, err
 }
@@ -94,11 +88,4 @@ func directly(items []vault.Metadata, namespace string) (out []vault.Metadata) {
 		}
 	}
 	return out
-}
-
-func cursor(next string) *string {
-	if next == "" {
-		return nil
-	}
-	return &next
 }

@@ -14,7 +14,7 @@ type rotateRequest struct {
 	NewValue           plaintext `json:"new_value,omitzero" jsonschema_description:"The next value. Left out: the desk makes one, if the secret has a recipe for it."`
 	Value              plaintext `json:"value,omitzero" jsonschema_description:"The same as new_value."`
 	Encoding           string    `json:"encoding,omitempty" jsonschema:"enum=utf-8,enum=base64,default=utf-8"`
-	GracePeriodSeconds *int      `json:"grace_period_seconds,omitempty" jsonschema:"minimum=0,maximum=2592000,default=0,nullable" jsonschema_description:"How long the old version stays readable by its number."`
+	GracePeriodSeconds *int      `json:"grace_period_seconds,omitzero" jsonschema:"minimum=0,maximum=2592000,default=0,nullable" jsonschema_description:"How long the old version stays readable by its number."`
 }
 
 // rotation is the outcome, in the words of both of edition A's clients

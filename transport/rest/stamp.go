@@ -18,3 +18,11 @@ func at(t time.Time) *stamp {
 	}
 	return &stamp{t}
 }
+
+// orNull is text as an answer gives it, nil for none.
+func orNull(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}

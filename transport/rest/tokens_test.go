@@ -1,0 +1,94 @@
+package rest_test
+
+import (
+	"testing"
+
+	"github.com/coatcheck-dev/coatcheck/vault"
+)
+
+// TestLifetimes issues exactly what was asked for, in every spelling, or refuses
+// (R12).
+func TestLifetimes(t *testing.T) {
+	d := newDesk(t, programs)
+	for fields, seconds := range map[string]float64{
+		``:                                3600,
+		`,"ttl":null`:                     3600,
+		`,"ttl_seconds":null`:             3600,
+		`,"ttl_seconds":60`:               60,
+		`,"ttl_seconds":86400`:            86400,
+		`,"ttl":900`:                      900,
+		`,"ttl":"900"`:                    900,
+		`,"ttl":"90s"`:                    90,
+		`,"ttl":"15m"`:                    900,
+		`,"ttl":"24h"`:                    86400,
+		`,"ttl":"1d"`:                     86400,
+		`,"ttl":"1h","ttl_seconds":3600`:  3600,
+		`,"ttl_seconds":59`:               0,
+		`,"ttl_seconds":0`:                0,
+		`,"ttl_seconds":-60`:              0,
+		`,"ttl_seconds":86401`:            0,
+		`,"ttl_seconds":1e300`:            0,
+		`,"ttl_seconds":"60"`:             0,
+		`,"ttl_seconds":60.5`:             0,
+		`,"ttl":604800`:                   0,
+		`,"ttl":"7d"`:                     0,
+		`,"ttl":"59s"`:                    0,
+		`,"ttl":""`:                       0,
+		`,"ttl":"h"`:                      0,
+		`,"ttl":"1w"`:                     0,
+		`,"ttl":"1 h"`:                    0,
+		`,"ttl":"-1h"`:                    0,
+		`,"ttl":"+1h"`:                    0,
+		`,"ttl":"1h30m"`:                  0,
+		`,"ttl":"1.5h"`:                   0,
+		`,"ttl":900.5`:                    0,
+		`,"ttl":9e2`:                      0,
+		`,"ttl":"99999999999999999999s"`:  0,
+		`,"ttl":"4294967295d"`:            0,
+		`,"ttl":true`:                     0,
+		`,"ttl":["1h"]`:                   0,
+		`,"ttl":{"h":1}`:                  0,
+		`,"ttl":"1h","ttl_seconds":3601`:  0,
+		`,"max_uses":1.0,"ttl":"1h"`:      0,
+		`,"max_uses":4294967296000000000`: 0,
+		`,"max_uses":-1`:                  0,
+		`,"scopes":"secrets:read:app/*"`:  0,
+		`,"allowed_ips":"10.0.0.1"`:       0,
+		`,"allowed_ips":["10.0.0.1/33"]`:  0,
+		`,"allowed_ips":["fe80::1%eth0"]`: 0,
+		`,"allowed_ips":["10.0.0.1"],"ip_allowlist":["10.0.0.1"]`: 0,
+	} {
+		got := d.send(t, "program", "POST /v1/tokens", `{"scope":"secrets:read:app/*"`+fields+`}`)
+		switch {
+		case seconds == 0 && (got.status != 400 || got.code(t) != "VALIDATION_ERROR"),
+			seconds != 0 && (got.status != 201 || got.fields(t)["ttl_seconds"] != seconds):
+			t.Errorf("%s: %d %s", fields, got.status, got.body)
+		}
+	}
+}
+
+// TestOnlyDirectReadsGet202: the same secret, read by a token, is refused: its
+// client takes any 2xx for a value (R8).
+func TestOnlyDirectReadsGet202(t *testing.T) {
+	d := newDesk(t, programs)
+	d.put(t, "app/key", "v", vault.Change{})
+	token, _ := d.send(t, "program", "POST /v1/tokens", `{"scope":"secrets:read:app/*"}`).fields(t)["token"].(string)
+	critical := vault.Critical
+	d.put(t, "app/key", "v", vault.Change{Tier: &critical}) // guarded since
+	for name, tt := range map[string]struct {
+		who, target, agent string
+		status             int
+	}{
+		"key":             {"program", "GET /v1/secrets/app%2Fkey", "node", 202},
+		"key, CLI":        {"program", "GET /v1/secrets/app/key", "ass-cli/1.0.0", 403},
+		"token":           {token, "GET /v1/secrets/app/key", "node", 403},
+		"admin":           {"ada", "GET /v1/secrets/app/key", "node", 403},
+		"key, for change": {"program", "DELETE /v1/secrets/app/key", "node", 403},
+	} {
+		got := d.send(t, tt.who, tt.target, "", "User-Agent", tt.agent)
+		problem, _ := got.fields(t)["error"].(map[string]any)
+		if got.status != tt.status || problem["code"] != "APPROVAL_REQUIRED" {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+	}
+}
