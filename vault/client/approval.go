@@ -87,6 +87,9 @@ func (c *Client) approval(ctx context.Context, e Edition, id string) (_ *Token, 
 		w.ApprovalStatus, w.RequiresApproval = string(Approved), false
 		t := w.token(from.opts, from.opts.scopes())
 		t.ApprovalRequestID = id
+		if t.Value.IsZero() {
+			t.ExpiresAt = time.Time{} // that of the request
+		}
 		if t.Value.IsZero() && known {
 			t, err = c.RequestToken(ctx, from.opts)
 			if err == nil && t.ApprovalStatus != Approved {

@@ -2,12 +2,16 @@ package client_test
 
 import (
 	"encoding/json"
+	"errors"
+	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/client"
+	"github.com/coatcheck-dev/coatcheck/vault/secret"
 )
 
 // TestCoatcheck has every method of the seed against coatcheck itself, over a
@@ -94,7 +98,7 @@ func TestCoatcheck(t *testing.T) {
 		want(t, "paths", paths, []string{path, "staging/bytes", "staging/config/feature-flag"})
 	})
 	t.Run("rotateSecret", func(t *testing.T) {
-		r, err := owner.RotateSecret(ctx, path, text("sk-proj-3"), &client.RotateOptions{Grace: 5 * time.Minute})
+		r, err := agent.RotateSecret(ctx, path, text("sk-proj-3"), &client.RotateOptions{Grace: 5 * time.Minute})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +108,7 @@ func TestCoatcheck(t *testing.T) {
 		if _, err := agent.GetSecret(ctx, path, &client.GetOptions{Version: 2}); err != nil {
 			t.Errorf("within the grace period: %v", err)
 		}
-		if r, err = owner.RotateSecret(ctx, path, text("sk-proj-4"), nil); err != nil || r.NewVersion != 4 || time.Until(r.ExpiresAt) > 0 {
+		if r, err = agent.RotateSecret(ctx, path, text("sk-proj-4"), nil); err != nil || r.NewVersion != 4 || time.Until(r.ExpiresAt) > 0 {
 			t.Errorf("without grace: %+v, %v", r, err)
 		}
 		_, err = agent.GetSecret(ctx, path, &client.GetOptions{Version: 3})
@@ -144,11 +148,130 @@ func TestCoatcheck(t *testing.T) {
 		_, err = owner.RestoreSecret(ctx, "staging/app/A")
 		wantKind(t, err, client.ErrNotFound)
 	})
+	t.Run("requestToken", func(t *testing.T) {
+		token, err := agent.RequestToken(ctx, client.TokenOptions{Scope: "secrets:read:production/openai/*", TTL: 2 * time.Hour, Description: "Inference agent", AllowedIPs: []string{"127.0.0.1", "10.0.0.0/8"}, MaxUses: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := time.Until(token.ExpiresAt)
+		if token.Value.IsZero() || token.ID == "" || left < 119*time.Minute || left > 2*time.Hour {
+			t.Errorf("got %+v", token)
+		}
+		use := &client.GetOptions{Token: token.Value}
+		shown := *token
+		shown.Value = secret.Value{}
+		want(t, "token", shown, client.Token{
+			ID: token.ID, ExpiresAt: token.ExpiresAt, Scopes: []string{"secrets:read:production/openai/*"}, TTL: 2 * time.Hour, Description: "Inference agent",
+			AllowedIPs: []string{"127.0.0.1", "10.0.0.0/8"}, MaxUses: 1, ApprovalStatus: client.Approved,
+		})
+		_, err = nobody.GetSecret(ctx, "staging/bytes", use) // which uses nothing up
+		if e, ok := errors.AsType[*client.PermissionError](err); !ok || e.Path != "staging/bytes" || e.RequiredScope != "secrets:read:staging/bytes" {
+			t.Errorf("beyond its scope: %v", err)
+		}
+		if _, err := nobody.GetSecret(ctx, path, use); err != nil {
+			t.Errorf("with the token: %v", err)
+		}
+		_, err = nobody.GetSecret(ctx, path, use) // used up
+		wantKind(t, err, client.ErrAuth)
+		several, err := agent.RequestToken(ctx, client.TokenOptions{Scopes: []string{"secrets:read:staging/*", "secrets:write:staging/*"}})
+		if err != nil || len(several.Scopes) != 2 || several.TTL != time.Hour || several.MaxUses != 0 || several.AllowedIPs != nil {
+			t.Fatalf("several scopes: %+v, %v", several, err)
+		}
+		program := of(string(several.Value.Reveal())) // a token in the key's place
+		if _, err := program.SetSecret(ctx, "staging/by-token", text("v"), nil); err != nil {
+			t.Error(err)
+		}
+		if err := agent.RevokeToken(ctx, several.ID); err != nil {
+			t.Error(err)
+		}
+		_, err = program.GetSecret(ctx, "staging/by-token", nil)
+		wantKind(t, err, client.ErrAuth)
+	})
+	decide := func(t *testing.T, id, verdict string) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+"/v1/approvals/"+id+"/"+verdict, strings.NewReader(`{"reason":"because"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+d.adminKey)
+		answer, err := server.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _ = answer.Body.Close(); answer.StatusCode/100 != 2 {
+			t.Fatalf("%s: %s", verdict, answer.Status)
+		}
+	}
+	t.Run("waitForApproval", func(t *testing.T) {
+		if _, err := owner.SetSecret(ctx, "staging/guarded", text("guarded"), &client.SetOptions{Tier: vault.Sensitive}); err != nil {
+			t.Fatal(err)
+		}
+		ask := func() *client.Token {
+			t.Helper()
+			token, err := agent.RequestToken(ctx, client.TokenOptions{Scope: "secrets:read:staging/guarded", TTL: time.Minute})
+			if err != nil || token.ApprovalStatus != client.Pending || token.ApprovalRequestID == "" || !token.Value.IsZero() {
+				t.Fatalf("got %+v, %v", token, err)
+			}
+			return token
+		}
+		token := ask()
+		_, err := agent.WaitForApproval(ctx, token.ApprovalRequestID, &client.WaitOptions{Timeout: 50 * time.Millisecond})
+		wantKind(t, err, client.ErrApprovalPending)
+		decide(t, token.ApprovalRequestID, "approve")
+		approved, err := agent.WaitForApproval(ctx, token.ApprovalRequestID, &client.WaitOptions{Timeout: time.Minute})
+		if err != nil || approved.ID == "" || approved.TTL != time.Minute {
+			t.Fatalf("got %+v, %v", approved, err)
+		}
+		s, err := agent.GetSecret(ctx, "staging/guarded", &client.GetOptions{Token: approved.Value})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantValue(t, s.Value, "guarded")
+		_, err = agent.WaitForApproval(ctx, token.ApprovalRequestID, nil) // a token is given out once
+		if !errors.Is(err, client.ErrApprovalExpired) {
+			t.Errorf("claimed again: %v", err)
+		}
+		token = ask()
+		decide(t, token.ApprovalRequestID, "deny")
+		_, err = agent.WaitForApproval(ctx, token.ApprovalRequestID, nil)
+		if wantKind(t, err, client.ErrPermission); !errors.Is(err, client.ErrApprovalDenied) {
+			t.Errorf("denied: %v", err)
+		}
+		_, err = agent.RequestToken(ctx, client.TokenOptions{Scope: "secrets:read:staging/guarded", TTL: time.Minute})
+		if !errors.Is(err, client.ErrApprovalDenied) {
+			t.Errorf("the same again: %v", err)
+		}
+	})
+	t.Run("an approval of a reading", func(t *testing.T) {
+		_, err := agent.GetSecret(ctx, "staging/guarded", nil)
+		wantKind(t, err, client.ErrApprovalPending)
+		wantCode(t, err, client.CodeApproval, 202)
+		pending, ok := errors.AsType[*client.ApprovalPendingError](err)
+		if !ok || pending.ApprovalRequestID == "" {
+			t.Fatalf("got %v", err)
+		}
+		decide(t, pending.ApprovalRequestID, "approve")
+		token, err := agent.WaitForApproval(ctx, pending.ApprovalRequestID, nil)
+		if err != nil || !token.Value.IsZero() || !token.ExpiresAt.IsZero() {
+			t.Fatalf("got %+v, %v", token, err)
+		}
+		s, err := agent.GetSecret(ctx, "staging/guarded", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantValue(t, s.Value, "guarded")
+		_, err = agent.RotateSecret(ctx, "staging/guarded", text("next"), nil)
+		wantKind(t, err, client.ErrApprovalPending)
+		wantKind(t, agent.DeleteSecret(ctx, "staging/guarded", nil), client.ErrApprovalPending)
+	})
 	t.Run("errorHandling", func(t *testing.T) {
 		_, err := nobody.GetSecret(ctx, path, nil)
 		wantKind(t, err, client.ErrAuth)
 		_, err = agent.GetSecret(ctx, "production/stripe/api-key", nil)
 		wantKind(t, err, client.ErrPermission)
+		if e, ok := errors.AsType[*client.PermissionError](err); !ok || e.Path != "production/stripe/api-key" || e.RequiredScope != "secrets:read:production/stripe/api-key" {
+			t.Errorf("got %#v", err)
+		}
 		_, err = agent.GetSecret(ctx, "staging/none", nil)
 		wantKind(t, err, client.ErrNotFound)
 		_, err = agent.GetSecret(ctx, "staging/app", nil) // a namespace

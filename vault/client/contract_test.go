@@ -18,6 +18,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/approval"
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
 	"github.com/coatcheck-dev/coatcheck/policy/catalogue"
@@ -83,11 +84,10 @@ func (a *anchor) Update(fn func([]byte) ([]byte, error)) error {
 }
 
 // desk is the REST door of a desk on real parts, without the door in front of it
-// that knows keys: who has the key of these tests is the owner, who has agentKey
-// an agent.
+// that knows addresses: who has the key of these tests is the owner.
 type desk struct {
 	http.Handler
-	agentKey string
+	agentKey, adminKey string
 }
 
 // programs is the policy of that agent.
@@ -112,7 +112,7 @@ func newDesk(t *testing.T) *desk {
 	}
 	check(os.Chmod(dir, 0o700))
 	db, err := sqldb.Open(t.Context(), filepath.Join(dir, "vault.db"),
-		slices.Concat(embedded.Migrations(), identity.Migrations(), handle.Migrations(), audit.Migrations(), broker.Migrations(), clock.Migrations()))
+		slices.Concat(embedded.Migrations(), identity.Migrations(), handle.Migrations(), audit.Migrations(), broker.Migrations(), clock.Migrations(), approval.Migrations()))
 	check(err)
 	file := filepath.Join(dir, "key")
 	check(embedded.CreateKeyFile(file))
@@ -132,14 +132,12 @@ func newDesk(t *testing.T) *desk {
 	times, agents := clock.New(clock.Of(time.Now), rows), identity.New(rows)
 	b, err := broker.New(broker.Config{
 		DB: db, Vault: embedded.New(db, keyring, &embedded.Options{Now: times.Now}), Policy: rules{parsed}, Audit: audit.New(signer, verifier),
-		Agents: agents, Handles: handle.New(rows), Scrubber: redact.New(times.Now), HTTP: redeem.NewClient(nil), Catalogue: catalogue.New(),
+		Agents: agents, Handles: handle.New(rows), Approvals: approval.New(rows), Scrubber: redact.New(times.Now), HTTP: redeem.NewClient(nil), Catalogue: catalogue.New(),
 		Anchor: &anchor{}, Clock: times, Log: slog.New(slog.DiscardHandler),
 	})
 	check(err)
 	t.Cleanup(func() { check(errors.Join(b.Close(context.WithoutCancel(t.Context())), db.Close())) })
-	agentKey, err := b.AddAgent(t.Context(), identity.OwnerCLI(), identity.NewAgent{Name: "program"})
-	check(err)
-	return &desk{agentKey: agentKey, Handler: rest.New(b, func(r *http.Request) (who identity.Principal, known bool) {
+	d := &desk{Handler: rest.New(b, func(r *http.Request) (who identity.Principal, known bool) {
 		bearer := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if bearer == key {
 			return identity.OwnerCLI(), true
@@ -148,6 +146,12 @@ func newDesk(t *testing.T) *desk {
 			who, err = agents.ByCredential(tx, bearer, "127.0.0.1", times.Now())
 			return err
 		})
+		who.Addr = "127.0.0.1"
 		return who, err == nil
 	}, nil)}
+	d.agentKey, err = b.AddAgent(t.Context(), identity.OwnerCLI(), identity.NewAgent{Name: "program"})
+	check(err)
+	d.adminKey, err = b.AddAdmin(t.Context(), identity.OwnerCLI(), "ada")
+	check(err)
+	return d
 }
