@@ -66,6 +66,7 @@ func BenchmarkBudgets(b *testing.B) {
 	table = append(table, waits(b, ours))
 	table = append(table, pages(b, dir, ours)...)
 	table = append(table, network(b, dir, bare, ours)...)
+	table = append(table, reading(b, dir, bare, ours)...)
 	table = append(table, verify(b, dir, ours))
 	show(os.Stdout, table)
 

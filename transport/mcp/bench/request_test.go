@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/approval"
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
 	"github.com/coatcheck-dev/coatcheck/policy/catalogue"
@@ -145,7 +146,7 @@ func newDesk(b *testing.B, certificate *x509.Certificate) *inProcess {
 	d := &inProcess{db: db}
 	d.Broker, err = broker.New(broker.Config{
 		DB: db, Vault: embedded.New(db, keys, &embedded.Options{Now: now.Now}), Policy: fixed{rules}, Audit: audit.New(key, key),
-		Agents: identity.New(rows), Handles: handle.New(rows), Scrubber: redact.New(now.Now), HTTP: client,
+		Agents: identity.New(rows), Handles: handle.New(rows), Approvals: approval.New(rows), Scrubber: redact.New(now.Now), HTTP: client,
 		Catalogue: catalogue.New(), Anchor: &memory{}, Clock: now, Log: slog.New(slog.DiscardHandler),
 	})
 	must(err)

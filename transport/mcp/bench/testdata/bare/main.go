@@ -66,6 +66,13 @@ func listen(bare *server.MCPServer, _ ...server.StdioOption) error {
 	sse := server.NewSSEServer(bare, server.WithMessageEndpoint("/messages"))
 	mux.Handle("/sse", sse)
 	mux.Handle("/messages", sse)
+	if len(os.Args) > 2 { // what a GET of /plain is answered with
+		body := []byte(os.Args[2])
+		mux.HandleFunc("/plain", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write(body)
+		})
+	}
 	_, _ = fmt.Fprintf(os.Stderr, "http://%s\n", ln.Addr())
 	bareHTTP := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	context.AfterFunc(ctx, func() { _ = bareHTTP.Close() })
