@@ -89,7 +89,8 @@ func (a *app) root() *cobra.Command {
 	root.SetHelpCommand(helpCommand())
 	root.AddCommand(
 		a.serveCommand(), a.mcpCommand(), a.initCommand(), a.demoCommand(), a.doctorCommand(), a.connectCommand(),
-		a.secretCommand(), a.agentCommand(), a.handleCommand(), a.policyCommand(), a.auditCommand(), a.rekeyCommand(), a.clockCommand(),
+		a.secretCommand(), a.agentCommand(), a.tokenCommand(), a.handleCommand(), a.adminCommand(), a.approvalsCommand(),
+		a.policyCommand(), a.auditCommand(), a.rekeyCommand(), a.clockCommand(),
 		a.versionCommand(), a.completionCommand(), a.exitCodesCommand(),
 	)
 	return root

@@ -148,6 +148,7 @@ func (a *app) examineVault(ctx context.Context, h home, rules *policy.Policy) []
 	}
 	list = append(list, d.examineRows(ctx)...)
 	list = append(list, d.examineClock())
+	list = append(list, d.examineApprovals(ctx, rules)...)
 	page, err := d.List(ctx, identity.OwnerCLI(), broker.ListRequest{Limit: 1})
 	switch {
 	case err != nil:
@@ -167,38 +168,5 @@ func (a *app) examineVault(ctx context.Context, h home, rules *policy.Policy) []
 	if err := d.db.Close(); err != nil {
 		list = append(list, finding{"fail", "vault", err.Error()})
 	}
-	return list
-}
-
-// examineRows names the agents and handles that this desk did not write so.
-func (d *desk) examineRows(ctx context.Context) []finding {
-	if d.rows != nil {
-		return []finding{{"fail", "agents", d.rows.Error()}}
-	}
-	var list []finding
-	say := func(what string, damaged []string, err error) {
-		switch {
-		case err != nil:
-			list = append(list, finding{"fail", what, err.Error()})
-		case len(damaged) > 0:
-			list = append(list, finding{"fail", what, "damaged: " + strings.Join(damaged, " ") + "; revoke what is damaged and make it anew"})
-		}
-	}
-	agents, err := d.ListAgents(ctx, identity.OwnerCLI())
-	var damaged []string
-	for _, a := range agents {
-		if a.Damaged {
-			damaged = append(damaged, shown(a.Name))
-		}
-	}
-	say("agents", damaged, err)
-	handles, err := d.ListHandles(ctx, identity.OwnerCLI(), "")
-	damaged = nil
-	for _, h := range handles {
-		if h.Damaged {
-			damaged = append(damaged, shown(h.ID))
-		}
-	}
-	say("handles", damaged, err)
 	return list
 }

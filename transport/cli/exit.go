@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/approval"
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
@@ -53,8 +54,8 @@ func ExitCodes() []ExitCode {
 		{exitFailed, "something failed that has no code of its own; for doctor, demo and policy test, a check failed"},
 		{exitUsage, "the command line or an input is wrong; nothing was changed"},
 		{exitRefused, "refused by the policy or by the desk's own rules"},
-		{exitNotFound, "no such secret, version, agent or handle"},
-		{exitConflict, "it exists already, or a secret and a namespace would share a path"},
+		{exitNotFound, "no such secret, version, agent, admin, token, handle or request"},
+		{exitConflict, "it exists or is decided already, or a secret and a namespace would share a path"},
 		{exitKey, "the key is missing, wrong or out of reach, or a file is open to others"},
 		{exitStorage, "the storage refuses: read-only, full, busy, damaged, gone or written by a newer version"},
 		{exitPolicy, "the policy, the configuration or a client's configuration has an error"},
@@ -74,12 +75,21 @@ var exitTable = []struct {
 	{vault.ErrNotFound, exitNotFound, "See 'coatcheck secret list', and the trash with 'coatcheck secret list --deleted'."},
 	{handle.ErrUnknown, exitNotFound, "See the ids in 'coatcheck handle list'."},
 	{identity.ErrUnknownAgent, exitNotFound, "See 'coatcheck agent list'."},
+	{identity.ErrUnknownAdmin, exitNotFound, "See 'coatcheck admin list'."},
+	{identity.ErrUnknownToken, exitNotFound, "See the ids in 'coatcheck token list'."},
+	{approval.ErrUnknown, exitNotFound, "See the ids in 'coatcheck approvals list'."},
 	{audit.ErrNoRecord, exitNotFound, "See the numbers in 'coatcheck audit tail'."},
 	{audit.ErrUnsealed, exitNotFound, "The first event is signed with the command that causes it."},
 	{audit.ErrNoKey, exitNotFound, "The key is made when a desk first opens the home."},
 	{vault.ErrExists, exitConflict, "Delete the one that is there, or leave it."},
 	{vault.ErrPathConflict, exitConflict, "Choose another path: a name is either a secret or a folder of secrets."},
 	{identity.ErrAgentExists, exitConflict, "Choose another name, or revoke that agent first."},
+	{identity.ErrAdminExists, exitConflict, "Choose another name, or revoke that admin first."},
+	{approval.ErrVoted, exitConflict, "Another admin must agree."},
+	{approval.ErrSettled, exitConflict, "See 'coatcheck approvals show ID'."},
+	{approval.ErrOwnRequest, exitRefused, "Another admin must decide."},
+	{approval.ErrTooMany, exitRefused, "Decide some of those that wait: coatcheck approvals list --status pending"},
+	{identity.ErrTooManyTokens, exitRefused, "Revoke some: coatcheck token list --agent NAME"},
 	{vault.ErrKeyMissing, exitKey, ""},
 	{vault.ErrKeyWrong, exitKey, ""},
 	{vault.ErrKeyUnavailable, exitKey, ""},
@@ -89,7 +99,7 @@ var exitTable = []struct {
 	{vault.ErrStorageFull, exitStorage, "Nothing was changed. Free some room and try again."},
 	{vault.ErrStorageFailed, exitStorage, "The change may have been made or not: look before you repeat it. Check the disk."},
 	{vault.ErrBusy, exitStorage, "Nothing was changed. Try again."},
-	{vault.ErrCorrupt, exitStorage, "If it is an agent or a handle, revoke it and make a new one. Put back a good copy of the home otherwise, and keep this one."},
+	{vault.ErrCorrupt, exitStorage, "If it is an agent, an admin, a token or a handle, revoke it and make a new one; deny a request. Put back a good copy of the home otherwise, and keep this one."},
 	{vault.ErrNewer, exitStorage, "Nothing was changed. Install the newest coatcheck."},
 	{vault.ErrForeign, exitStorage, "Nothing was changed. Is COATCHECK_HOME the right folder?"},
 	{vault.ErrNetworkFilesystem, exitStorage, "Put the home on a local disk: set COATCHECK_HOME."},
@@ -220,11 +230,16 @@ func (a *app) complain(cmd *cobra.Command, err error) int {
 		next = "See '" + cmd.CommandPath() + " --help'."
 	}
 	if a.json || slices.Contains(a.args, "--json") { // a flag after one that is wrong is not read
+		waiting := ""
+		if denied := (*broker.Denied)(nil); errors.As(err, &denied) {
+			waiting = denied.Approval
+		}
 		_ = json.NewEncoder(a.Err).Encode(struct {
 			Error    string `json:"error"`
 			ExitCode int    `json:"exit_code"`
 			Next     string `json:"next,omitempty"`
-		}{text, code, next})
+			Approval string `json:"approval_id,omitempty"`
+		}{text, code, next, waiting})
 		return code
 	}
 	a.note("coatcheck: %s", text)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/approval"
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
@@ -39,17 +40,26 @@ func TestJudge(t *testing.T) {
 		{&broker.Denied{Code: broker.NoDestination, Next: "Ask the owner to run: coatcheck x"}, 3, "Run: coatcheck x"},
 		{&broker.Denied{Code: broker.PolicyDenied, Next: "Something else."}, 3, "Something else."},
 		{&redeem.Refusal{Code: redeem.CodeURL, Next: "Write another."}, 3, "Write another."},
+		{approval.ErrOwnRequest, 3, "Another admin"},
+		{approval.ErrTooMany, 3, "--status pending"},
+		{identity.ErrTooManyTokens, 3, "token list"},
 		{vault.ErrNotFound, 4, "secret list"},
 		{vault.ErrExpired, 4, "--expires"},
 		{vault.ErrVersionRetired, 4, "secret history"},
 		{handle.ErrUnknown, 4, "handle list"},
 		{identity.ErrUnknownAgent, 4, "agent list"},
+		{identity.ErrUnknownAdmin, 4, "admin list"},
+		{identity.ErrUnknownToken, 4, "token list"},
+		{approval.ErrUnknown, 4, "approvals list"},
 		{audit.ErrNoRecord, 4, "audit tail"},
 		{audit.ErrUnsealed, 4, "first event"},
 		{audit.ErrNoKey, 4, "first opens"},
 		{vault.ErrExists, 5, "Delete"},
 		{vault.ErrPathConflict, 5, "another path"},
 		{identity.ErrAgentExists, 5, "another name"},
+		{identity.ErrAdminExists, 5, "another name"},
+		{approval.ErrVoted, 5, "Another admin"},
+		{approval.ErrSettled, 5, "approvals show"},
 		{connect.ErrChanged, 5, "again"},
 		{vault.ErrKeyMissing, 6, ""},
 		{vault.ErrKeyWrong, 6, ""},
@@ -91,6 +101,19 @@ func TestExitCodes(t *testing.T) {
 	for i, row := range cli.ExitCodes() {
 		if row.Code != i || row.Meaning == "" {
 			t.Errorf("row %d: %+v", i, row)
+		}
+	}
+}
+
+// TestErrorNamesTheRequest that waits for people, for programs.
+func TestErrorNamesTheRequest(t *testing.T) {
+	for err, want := range map[error]string{
+		fmt.Errorf("around: %w", &broker.Denied{Code: broker.ApprovalRequired, Reason: "wait", Approval: "apr_0123456789"}): `{"error":"around: wait","exit_code":3,"approval_id":"apr_0123456789"}`,
+		&broker.Denied{Code: broker.PolicyDenied, Reason: "no"}:                                                             `{"error":"no","exit_code":3}`,
+	} {
+		var out strings.Builder
+		if cli.Complain(&out, err); strings.TrimSpace(out.String()) != want {
+			t.Errorf("%s, want %s", out.String(), want)
 		}
 	}
 }

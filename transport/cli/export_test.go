@@ -51,3 +51,11 @@ var (
 	OpenFiles   = openFiles
 	OpenProcess = openProcess
 )
+
+// RequestText is what an approver sees.
+var RequestText = requestText
+
+// Complain writes an error with --json and returns the exit code.
+func Complain(out io.Writer, err error) int {
+	return (&app{Streams: Streams{Err: out}, json: true}).complain(nil, err)
+}

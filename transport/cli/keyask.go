@@ -13,21 +13,31 @@ import (
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
 
-// askHidden asks the person at the terminal for a line that is not shown. It
-// leaves the standard streams alone, which may carry a value or a protocol.
-func (a *app) askHidden(ctx context.Context, prompt string) (line []byte, err error) {
-	if a.unattended {
+// askHidden asks the person at the terminal for a passphrase.
+func (a *app) askHidden(ctx context.Context, prompt string) ([]byte, error) {
+	line, there, err := a.hidden(ctx, prompt)
+	if !there {
 		return nil, nobodyToAsk()
+	}
+	return line, err
+}
+
+// hidden asks the person at the terminal for a line that is not shown; there is
+// false when there is no terminal, which is no fault. It leaves the standard
+// streams alone, which may carry a value or a protocol.
+func (a *app) hidden(ctx context.Context, prompt string) (line []byte, there bool, err error) {
+	if a.unattended {
+		return nil, false, nil
 	}
 	in, out, err := openTerminal()
 	if err != nil {
-		return nil, nobodyToAsk() // there is none, which is no fault
+		return nil, false, nil // there is none
 	}
 	defer func() { err = errors.Join(err, in.Close(), out.Close()) }()
 	fd := int(in.Fd())
 	before, err := term.GetState(fd)
 	if err != nil {
-		return nil, nobodyToAsk()
+		return nil, false, nil // it is none
 	}
 	_, _ = io.WriteString(out, prompt+" (hidden): ")
 	line, err = await(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
@@ -35,7 +45,7 @@ func (a *app) askHidden(ctx context.Context, prompt string) (line []byte, err er
 		err = errors.Join(err, term.Restore(fd, before))
 	}
 	_, _ = io.WriteString(out, "\n")
-	return line, err
+	return line, true, err
 }
 
 // openTerminal opens what the person sits at, whatever the streams are.

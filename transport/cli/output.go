@@ -31,8 +31,10 @@ func (a *app) done(document any) error {
 }
 
 // table writes rows in columns; the first row is the head.
-func (a *app) table(rows [][]string) error {
-	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
+func (a *app) table(rows [][]string) error { return writeTable(a.Out, rows) }
+
+func writeTable(out io.Writer, rows [][]string) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
 		if _, err := io.WriteString(w, strings.Join(row, "\t")+"\n"); err != nil {
 			return err
@@ -49,11 +51,13 @@ type secretRow struct {
 	Type         string            `json:"type"`
 	Description  string            `json:"description,omitempty"`
 	Tags         map[string]string `json:"tags,omitempty"`
+	Metadata     json.RawMessage   `json:"metadata,omitempty"` // what else programs keep with it, an object
 	Destinations []destinationRow  `json:"destinations"`
 	Generate     string            `json:"generate,omitempty"`
 	Binary       bool              `json:"binary,omitempty"`
 	CreatedAt    time.Time         `json:"created_at"`
 	UpdatedAt    time.Time         `json:"updated_at"`
+	AccessedAt   time.Time         `json:"accessed_at,omitzero"` // last read in plain
 	ExpiresAt    time.Time         `json:"expires_at,omitzero"`
 	DeletedAt    time.Time         `json:"deleted_at,omitzero"`
 }
@@ -68,8 +72,8 @@ type destinationRow struct {
 func describe(m vault.Metadata) secretRow {
 	row := secretRow{
 		Path: string(m.Path), Version: m.Version, Tier: string(m.Tier), Type: string(m.Type), Description: m.Description,
-		Tags: m.Tags, Generate: string(m.Generate), Binary: m.Binary, Destinations: []destinationRow{},
-		CreatedAt: m.CreatedAt, UpdatedAt: m.UpdatedAt, ExpiresAt: m.ExpiresAt, DeletedAt: m.DeletedAt,
+		Tags: m.Tags, Metadata: json.RawMessage(m.Extra), Generate: string(m.Generate), Binary: m.Binary, Destinations: []destinationRow{},
+		CreatedAt: m.CreatedAt, UpdatedAt: m.UpdatedAt, AccessedAt: m.AccessedAt, ExpiresAt: m.ExpiresAt, DeletedAt: m.DeletedAt,
 	}
 	for _, d := range m.Destinations {
 		to := destinationRow{To: d.String(), In: d.HTTP.In.String(), Answer: d.HTTP.Answer.String()}
@@ -143,6 +147,9 @@ func (a *app) writeMetadata(m vault.Metadata) error {
 	for _, name := range slices.Sorted(maps.Keys(m.Tags)) {
 		rows = append(rows, []string{"tag", name + "=" + m.Tags[name]})
 	}
+	if m.Extra != "" {
+		rows = append(rows, []string{"metadata", printed(m.Extra)})
+	}
 	for _, d := range m.Destinations {
 		rows = append(rows, []string{"may go to", wayText(d)})
 	}
@@ -153,6 +160,9 @@ func (a *app) writeMetadata(m vault.Metadata) error {
 		rows = append(rows, []string{"generate", string(m.Generate)})
 	}
 	rows = append(rows, []string{"created", m.CreatedAt.Format(time.RFC3339)}, []string{"updated", m.UpdatedAt.Format(time.RFC3339)})
+	if !m.AccessedAt.IsZero() {
+		rows = append(rows, []string{"last read", m.AccessedAt.Format(time.RFC3339)})
+	}
 	if !m.ExpiresAt.IsZero() {
 		rows = append(rows, []string{"expires", m.ExpiresAt.Format(time.RFC3339)})
 	}

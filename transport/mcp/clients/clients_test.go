@@ -34,7 +34,7 @@ const secretPath = "production/echo/api-key"
 
 var (
 	handleForm = regexp.MustCompile(`^ash_[0-9A-Za-z]{28}$`)
-	wantTools  = []string{"delete_secret", "explain_access", "get_secret", "http_request", "list_secrets", "rotate_secret", "set_secret"}
+	wantTools  = []string{"check_approval", "delete_secret", "explain_access", "get_secret", "http_request", "list_secrets", "request_token", "rotate_secret", "set_secret"}
 )
 
 // result is the part of a tool's result that the tests read.
