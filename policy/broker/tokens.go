@@ -313,6 +313,8 @@ func (b *Broker) RevokeToken(ctx context.Context, who identity.Principal, id str
 	return b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
 		t, err := b.c.Agents.Token(tx, id)
 		switch {
+		case errors.Is(err, vault.ErrCorrupt) && manages(who): // nothing of it can be believed, its agent neither
+			return b.c.Agents.RevokeToken(tx, id, e.Time)
 		case err != nil:
 			return err
 		case !manages(who) && (who.Kind != identity.Agent || who.Name != t.Agent):
