@@ -3,9 +3,7 @@ package client_test
 import (
 	"encoding/json"
 	"errors"
-	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
@@ -187,21 +185,6 @@ func TestCoatcheck(t *testing.T) {
 		_, err = program.GetSecret(ctx, "staging/by-token", nil)
 		wantKind(t, err, client.ErrAuth)
 	})
-	decide := func(t *testing.T, id, verdict string) {
-		t.Helper()
-		r, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+"/v1/approvals/"+id+"/"+verdict, strings.NewReader(`{"reason":"because"}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Authorization", "Bearer "+d.adminKey)
-		answer, err := server.Client().Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _ = answer.Body.Close(); answer.StatusCode/100 != 2 {
-			t.Fatalf("%s: %s", verdict, answer.Status)
-		}
-	}
 	t.Run("waitForApproval", func(t *testing.T) {
 		if _, err := owner.SetSecret(ctx, "staging/guarded", text("guarded"), &client.SetOptions{Tier: vault.Sensitive}); err != nil {
 			t.Fatal(err)
@@ -217,7 +200,7 @@ func TestCoatcheck(t *testing.T) {
 		token := ask()
 		_, err := agent.WaitForApproval(ctx, token.ApprovalRequestID, &client.WaitOptions{Timeout: 50 * time.Millisecond})
 		wantKind(t, err, client.ErrApprovalPending)
-		decide(t, token.ApprovalRequestID, "approve")
+		d.decide(t, token.ApprovalRequestID, "approve")
 		approved, err := agent.WaitForApproval(ctx, token.ApprovalRequestID, &client.WaitOptions{Timeout: time.Minute})
 		if err != nil || approved.ID == "" || approved.TTL != time.Minute {
 			t.Fatalf("got %+v, %v", approved, err)
@@ -232,7 +215,7 @@ func TestCoatcheck(t *testing.T) {
 			t.Errorf("claimed again: %v", err)
 		}
 		token = ask()
-		decide(t, token.ApprovalRequestID, "deny")
+		d.decide(t, token.ApprovalRequestID, "deny")
 		_, err = agent.WaitForApproval(ctx, token.ApprovalRequestID, nil)
 		if wantKind(t, err, client.ErrPermission); !errors.Is(err, client.ErrApprovalDenied) {
 			t.Errorf("denied: %v", err)
@@ -250,7 +233,7 @@ func TestCoatcheck(t *testing.T) {
 		if !ok || pending.ApprovalRequestID == "" {
 			t.Fatalf("got %v", err)
 		}
-		decide(t, pending.ApprovalRequestID, "approve")
+		d.decide(t, pending.ApprovalRequestID, "approve")
 		token, err := agent.WaitForApproval(ctx, pending.ApprovalRequestID, nil)
 		if err != nil || !token.Value.IsZero() || !token.ExpiresAt.IsZero() {
 			t.Fatalf("got %+v, %v", token, err)
@@ -281,4 +264,87 @@ func TestCoatcheck(t *testing.T) {
 		_, err = owner.SetSecret(ctx, "staging", text("v"), nil)
 		wantCode(t, err, "PATH_CONFLICT", 409)
 	})
+}
+
+// TestCoatcheckAsEditionB has coatcheck speak as a service of edition B: the
+// agent's key does nothing but ask for tokens.
+func TestCoatcheckAsEditionB(t *testing.T) {
+	d := newDesk(t)
+	server := httptest.NewServer(d)
+	t.Cleanup(server.Close)
+	of := func(key string, e client.Edition) *client.Client {
+		t.Helper()
+		c, err := client.New(&client.Options{AgentKey: text(key), BaseURL: server.URL, RetryDelay: 1, Edition: e})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	owner, agent := of(key, client.EditionA), of(d.agentKey, client.EditionB)
+	ctx := t.Context()
+	if _, err := agent.SetSecret(ctx, "staging/app/KEY A", text("v"), nil); err != nil {
+		t.Fatal(err)
+	}
+	got, err := agent.GetSecret(ctx, "staging/app/KEY A", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantValue(t, got.Value, "v")
+	names, err := agent.ImportEnv(ctx, "staging/app", text("B=1\nC=2\n"), nil)
+	if err != nil || len(names) != 2 {
+		t.Errorf("imported %q, %v", names, err)
+	}
+	var paths []string
+	for m, err := range agent.Secrets(ctx, "staging/app", nil) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, m.Path)
+	}
+	want(t, "paths", paths, []string{"staging/app/B", "staging/app/C", "staging/app/KEY A"})
+	if empty, err := agent.ListSecrets(ctx, "staging/none", nil); err != nil || len(empty.Items) != 0 {
+		t.Errorf("an empty namespace: %+v, %v", empty, err)
+	}
+
+	// A revoked token is replaced by another one.
+	list, err := agent.RequestToken(ctx, client.TokenOptions{Scope: "secrets:read:staging/app/B", TTL: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := agent.GetSecret(ctx, "staging/app/B", &client.GetOptions{Token: list.Value}); err != nil {
+		t.Error(err)
+	}
+	d.revokeTokens(t)
+	if _, err := agent.GetSecret(ctx, "staging/app/KEY A", nil); err != nil {
+		t.Errorf("after its tokens were revoked: %v", err)
+	}
+	_, err = agent.GetSecret(ctx, "staging/app/B", &client.GetOptions{Token: list.Value})
+	wantKind(t, err, client.ErrAuth) // the caller's own is not replaced
+
+	// A token that people agree to.
+	if _, err := owner.SetSecret(ctx, "staging/guarded", text("guarded"), &client.SetOptions{Tier: vault.Sensitive}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = agent.GetSecret(ctx, "staging/guarded", nil)
+	pending, ok := errors.AsType[*client.ApprovalPendingError](err)
+	if !ok {
+		t.Fatalf("got %v", err)
+	}
+	d.decide(t, pending.ApprovalRequestID, "approve")
+	if _, err := agent.WaitForApproval(ctx, pending.ApprovalRequestID, nil); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // with the token that was waited for
+		if got, err = agent.GetSecret(ctx, "staging/guarded", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantValue(t, got.Value, "guarded")
+	if err := agent.DeleteSecret(ctx, "staging/app/KEY A", &client.DeleteOptions{Permanent: true}); err != nil {
+		t.Error(err)
+	}
+	_, err = agent.GetSecret(ctx, "staging/app/KEY A", nil)
+	wantKind(t, err, client.ErrNotFound)
+	_, err = agent.GetSecret(ctx, "production/stripe/key", nil)
+	wantKind(t, err, client.ErrPermission)
 }

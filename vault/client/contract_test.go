@@ -87,7 +87,35 @@ func (a *anchor) Update(fn func([]byte) ([]byte, error)) error {
 // that knows addresses: who has the key of these tests is the owner.
 type desk struct {
 	http.Handler
-	agentKey, adminKey string
+	broker   *broker.Broker
+	agentKey string
+	admin    identity.Principal
+}
+
+// decide says "approve" or "deny" to a request, as an admin.
+func (d *desk) decide(t *testing.T, id, verdict string) {
+	t.Helper()
+	act := d.broker.Approve
+	if verdict == "deny" {
+		act = d.broker.Deny
+	}
+	if _, err := act(t.Context(), d.admin, id, "because"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// revokeTokens ends every token.
+func (d *desk) revokeTokens(t *testing.T) {
+	t.Helper()
+	page, err := d.broker.ListTokens(t.Context(), identity.OwnerCLI(), "", "", 100)
+	if err != nil || len(page.Items) == 0 {
+		t.Fatalf("%d tokens, %v", len(page.Items), err)
+	}
+	for _, token := range page.Items {
+		if err := d.broker.RevokeToken(t.Context(), identity.OwnerCLI(), token.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // programs is the policy of that agent.
@@ -137,21 +165,27 @@ func newDesk(t *testing.T) *desk {
 	})
 	check(err)
 	t.Cleanup(func() { check(errors.Join(b.Close(context.WithoutCancel(t.Context())), db.Close())) })
-	d := &desk{Handler: rest.New(b, func(r *http.Request) (who identity.Principal, known bool) {
+	by := func(ctx context.Context, credential string) (who identity.Principal, err error) {
+		err = db.View(ctx, func(tx *sqldb.Tx) (err error) {
+			who, err = agents.ByCredential(tx, credential, "127.0.0.1", times.Now())
+			return err
+		})
+		who.Addr, who.Door = "127.0.0.1", policy.DoorREST
+		return who, err
+	}
+	d := &desk{broker: b, Handler: rest.New(b, func(r *http.Request) (identity.Principal, bool) {
 		bearer := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if bearer == key {
 			return identity.OwnerCLI(), true
 		}
-		err := db.View(r.Context(), func(tx *sqldb.Tx) (err error) {
-			who, err = agents.ByCredential(tx, bearer, "127.0.0.1", times.Now())
-			return err
-		})
-		who.Addr = "127.0.0.1"
+		who, err := by(r.Context(), bearer)
 		return who, err == nil
 	}, nil)}
 	d.agentKey, err = b.AddAgent(t.Context(), identity.OwnerCLI(), identity.NewAgent{Name: "program"})
 	check(err)
-	d.adminKey, err = b.AddAdmin(t.Context(), identity.OwnerCLI(), "ada")
+	adminKey, err := b.AddAdmin(t.Context(), identity.OwnerCLI(), "ada")
+	check(err)
+	d.admin, err = by(t.Context(), adminKey)
 	check(err)
 	return d
 }
