@@ -5,7 +5,7 @@
 # make sources the key sources over a real keyring and a real transit engine
 # make soak    fuzz every target and repeat the suite under the race detector
 #
-# The product needs Go alone. The checks also need a C compiler (race detector) and Node 22.19 or newer (real clients):
+# The product needs Go alone. The checks also need a C compiler (race detector), curl (the README) and Node 22.19 or newer (real clients):
 # .tools/need installs or explains what is missing. Developer tools are pinned in .tools/go.mod.
 
 SHELL       := /bin/bash
@@ -78,6 +78,7 @@ $(linter): .tools/go.mod .tools/go.sum
 # Tests build the command as it is released. Here once: else it is done while others wait for a processor.
 plain:
 	$(say) 'plain suite'
+	@.tools/need curl
 	CGO_ENABLED=0 go build -trimpath -o /dev/null .
 	CGO_ENABLED=0 go test -count=1 -timeout 10m ./...
 
