@@ -66,3 +66,45 @@ func TestHighest(t *testing.T) {
 		}
 	}
 }
+
+// TestHighestIsFoundInAFewLooks: a path costs one look however many secrets begin
+// like it, a prefix one, and what takes long to find is taken for found.
+func TestHighestIsFoundInAFewLooks(t *testing.T) {
+	h := newHome(t)
+	v := h.open(t, time.Now)
+	err := h.db.Update(t.Context(), func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+			INSERT INTO vault_secrets (path, first, deleted_at, tier, record) SELECT 'team/' || i, 1, 0, 1, x'00' FROM n`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slow := make([]vault.Glob, 1000)
+	for i := range slow {
+		slow[i] = "*/nothing"
+	}
+	for name, tc := range map[string]struct {
+		globs []vault.Glob
+		want  vault.Tier
+	}{
+		"path above all":   {[]vault.Glob{"team"}, vault.Standard},
+		"path like many":   {[]vault.Glob{"team/1"}, vault.Sensitive},
+		"prefix":           {[]vault.Glob{"team/19*"}, vault.Sensitive},
+		"prefix of none":   {[]vault.Glob{"team/a*"}, vault.Standard},
+		"few to look at":   {[]vault.Glob{"team/1999*x"}, vault.Standard},
+		"many to look at":  {[]vault.Glob{"*/nothing"}, vault.Sensitive},
+		"many times many":  {slow, vault.Sensitive},
+		"nothing critical": {[]vault.Glob{"*"}, vault.Sensitive},
+	} {
+		if err := h.db.View(t.Context(), func(tx *sqldb.Tx) error {
+			got, err := v.Highest(tx, tc.globs)
+			if got != tc.want {
+				t.Errorf("%s: %s, want %s", name, got, tc.want)
+			}
+			return err
+		}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
