@@ -33,14 +33,11 @@ func (b *Broker) RevokeAgent(ctx context.Context, who identity.Principal, name s
 		if err := b.c.Agents.Revoke(tx, name, now); err != nil {
 			return err
 		}
-		if _, err := b.c.Agents.RevokeTokens(tx, name, now); err != nil {
-			return err
-		}
 		agent := identity.Principal{Kind: identity.Agent, Name: name}.ID()
 		if _, err := b.c.Handles.RevokeAll(tx, agent, now); err != nil {
 			return err
 		}
-		if _, err := b.c.Handles.RevokeUnder(tx, string(identity.ScopedToken)+":"+name+"/", now); err != nil {
+		if err := b.c.Handles.RemoveUnder(tx, string(identity.ScopedToken)+":"+name+"/"); err != nil {
 			return err
 		}
 		_, err := b.c.Approvals.CancelAll(tx, agent, now)
@@ -131,9 +128,12 @@ func (b *Broker) RevokeHandle(ctx context.Context, who identity.Principal, id st
 }
 
 // managed is a change of agents, admins or handles and its leaf in one transaction.
+// A target that is no name stays out of the record: it may be a key.
 func (b *Broker) managed(ctx context.Context, who identity.Principal, what audit.Entry, act func(*sqldb.Tx, time.Time) error) error {
 	e := b.entry(who, what.Event)
-	e.Target, e.Handle = what.Target, what.Handle
+	if e.Handle = what.Handle; identity.IsName(what.Target) && !b.c.Catalogue.Resembles(what.Target) {
+		e.Target = what.Target
+	}
 	return b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
 		if !manages(who) {
 			return managersOnly()

@@ -27,15 +27,15 @@ func (b *Broker) Approvals(ctx context.Context, who identity.Principal, q approv
 	return page, err
 }
 
-// Approval returns one request: any for the owner and admins, one's own for
-// others. Errors: [approval.ErrUnknown], [identity.ErrUnauthenticated].
+// Approval returns one request: any for the owner and admins, to others what
+// they or, for an agent, its tokens asked for. Errors: [approval.ErrUnknown], [identity.ErrUnauthenticated].
 func (b *Broker) Approval(ctx context.Context, who identity.Principal, id string) (r approval.Request, err error) {
 	now := b.now()
 	err = b.c.DB.View(ctx, func(tx *sqldb.Tx) error {
 		if err := b.c.Agents.Alive(tx, who, now); err != nil {
 			return err
 		}
-		if r, err = b.c.Approvals.Get(tx, id, now); err == nil && !manages(who) && r.Requester != who.ID() {
+		if r, err = b.c.Approvals.Get(tx, id, now); err == nil && !manages(who) && r.Requester != who.ID() && r.Agent != who.ID() {
 			err = approval.ErrUnknown
 		}
 		return err

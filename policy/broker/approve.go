@@ -25,20 +25,21 @@ type plea struct {
 	value   secret.Value      // one that it brings along, never shown
 	cleared vault.Tier        // up to which it has been approved already, "" not at all
 	closed  bool              // nobody is asked
+	lowers  bool              // the tier becomes a lower one, by which the value opens
 }
 
 // clear lets a request for a guarded secret pass once people have approved this
 // very request; passing uses that up, in the transaction of what it was for.
 // What a token reads was approved when it was issued. People who manage secrets
-// are asked to wait for each other before they read a value, and for nothing else:
-// a quorum that one key passes by would be none.
+// are asked to wait for each other before they read a value or lower its tier, which
+// comes to the same, and for nothing else: a quorum that one key passes by would be none.
 func (b *Broker) clear(tx *sqldb.Tx, r ruling, meta vault.Metadata, e *audit.Entry, p plea) error {
 	who, right := r.judge.who, r.request.Right
 	reads := right == policy.Reveal || right == policy.Use
 	switch {
 	case meta.Tier == vault.Standard, right == policy.List, who.Kind == identity.Owner:
 		return nil
-	case r.judge.exempt() && !reads:
+	case r.judge.exempt() && !reads && !p.lowers:
 		return nil
 	case clearedToken(who, right, meta.Tier):
 		return nil

@@ -3,6 +3,7 @@ package broker_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -398,5 +399,157 @@ func TestApprovalExpires(t *testing.T) {
 	}
 	if told != 1 {
 		t.Errorf("told %d times", told)
+	}
+}
+
+// TestAdminLowersTierWithOthers: else one key would open what takes several to read.
+func TestAdminLowersTierWithOthers(t *testing.T) {
+	f := newDesk(t, allowEverything)
+	ada, bob, eve := f.admin(t, "ada"), f.admin(t, "bob"), f.admin(t, "eve")
+	value := f.guarded(t, "p/key", vault.Critical)
+	lower := func(to vault.Tier) error {
+		_, err := f.Put(t.Context(), ada, "p/key", vault.Change{Tier: &to})
+		return err
+	}
+	id := wantDenied(t, lower(vault.Standard), broker.ApprovalRequired).Approval
+	r, err := f.Approval(t.Context(), bob, id)
+	if err != nil || r.Action != policy.Set || len(r.Details) != 1 || r.Details[0] != (approval.Detail{Name: "tier", Text: "standard"}) {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for _, admin := range []identity.Principal{bob, eve} {
+		if _, err := f.Approve(t.Context(), admin, id, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.pass(5 * time.Minute)
+	if got := wantDenied(t, lower(vault.Sensitive), broker.ApprovalRequired); got.Approval == id {
+		t.Error("approved for another tier")
+	}
+	_, err = f.Reveal(t.Context(), ada, "p/key", vault.Latest)
+	wantDenied(t, err, broker.ApprovalRequired)
+	if err := lower(vault.Standard); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := f.Reveal(t.Context(), ada, "p/key", vault.Latest); err != nil || string(s.Value.Reveal()) != value {
+		t.Error(err)
+	}
+	if err := lower(vault.Critical); err != nil {
+		t.Errorf("raised: %v", err)
+	}
+}
+
+// TestNobodyIsAskedForWhatCannotBe: a request that fails whoever agrees to it is
+// refused at once.
+func TestNobodyIsAskedForWhatCannotBe(t *testing.T) {
+	f := newDesk(t, allowEverything)
+	ada, who := f.admin(t, "ada"), f.register(t, identity.NewAgent{Name: "claude"})
+	f.put(t, "p/bare", vault.Change{Tier: new(vault.Critical)})
+	f.guarded(t, "p/key", vault.Critical)
+	f.put(t, "p/plain", vault.Change{})
+	f.guarded(t, "p/old", vault.Sensitive)
+	if _, err := f.Put(t.Context(), owner, "p/old", vault.Change{ExpiresAt: new(f.now().Add(time.Second))}); err != nil {
+		t.Fatal(err)
+	}
+	f.pass(time.Minute)
+	issue := func(p vault.Path) error {
+		_, err := f.Issue(t.Context(), who, broker.IssueRequest{Path: p})
+		return err
+	}
+	reveal := func(p vault.Path, version int) error { _, err := f.Reveal(t.Context(), who, p, version); return err }
+	rotate := func(p vault.Path, value string) error {
+		r := broker.RotateRequest{Path: p}
+		if value != "" {
+			r.Value = secret.New([]byte(value))
+		}
+		_, err := f.Rotate(t.Context(), who, r)
+		return err
+	}
+	put := func(p vault.Path, c vault.Change) error {
+		c.Value = secret.New([]byte("the next value"))
+		_, err := f.Put(t.Context(), who, p, c)
+		return err
+	}
+	token := func(who identity.Principal, r broker.TokenRequest) error {
+		r.Scopes = scopes(t, "secrets:read:*")
+		_, err := f.IssueToken(t.Context(), who, r)
+		return err
+	}
+	for name, c := range map[string]struct {
+		err  error
+		want any // a broker.Code, an error, or the field of a *vault.InvalidError
+	}{
+		"handle that goes nowhere":        {issue("p/bare"), broker.NoDestination},
+		"handle of what has expired":      {issue("p/old"), vault.ErrExpired},
+		"reading of what has expired":     {reveal("p/old", vault.Latest), vault.ErrExpired},
+		"version that never was":          {reveal("p/key", 9), vault.ErrNotFound},
+		"rotation that takes a human":     {rotate("p/bare", ""), broker.HumanNeeded},
+		"reference for a value":           {rotate("p/key", vault.ReferencePrefix+"a/b"), "value"},
+		"new where there is one":          {put("p/key", vault.Change{Mode: vault.Create}), vault.ErrExists},
+		"new and other where one is":      {put("p/plain", vault.Change{Mode: vault.Create, Description: new("x")}), vault.ErrExists},
+		"next of nothing":                 {put("p/no", vault.Change{Mode: vault.Replace}), vault.ErrNotFound},
+		"next and other of nothing":       {put("p/no", vault.Change{Mode: vault.Replace, Description: new("x")}), vault.ErrNotFound},
+		"token for too short a time":      {token(who, broker.TokenRequest{TTL: time.Second}), "ttl"},
+		"token for too long a time":       {token(who, broker.TokenRequest{TTL: 48 * time.Hour}), "ttl"},
+		"token for less than no use":      {token(who, broker.TokenRequest{MaxUses: -1}), "max_uses"},
+		"token for what is no address":    {token(who, broker.TokenRequest{Addrs: []netip.Prefix{{}}}), "address"},
+		"token described with controls":   {token(who, broker.TokenRequest{Description: "a\nb"}), "description"},
+		"token of an agent there is none": {token(ada, broker.TokenRequest{For: "nobody"}), identity.ErrUnknownAgent},
+	} {
+		switch want := c.want.(type) {
+		case broker.Code:
+			if codeOf(c.err) != string(want) {
+				t.Errorf("%s: %v", name, c.err)
+			}
+		case error:
+			if !errors.Is(c.err, want) {
+				t.Errorf("%s: %v", name, c.err)
+			}
+		case string:
+			if bad := (*vault.InvalidError)(nil); !errors.As(c.err, &bad) || bad.Field != want {
+				t.Errorf("%s: %v", name, c.err)
+			}
+		}
+	}
+	items := []broker.ImportItem{{Path: "p/key", Change: vault.Change{Value: secret.New([]byte("the next value"))}}}
+	_, err := f.Import(t.Context(), who, broker.ImportRequest{Items: items, Replace: true, DryRun: true})
+	wantDenied(t, err, broker.ApprovalRequired)
+	if page, err := f.Approvals(t.Context(), ada, approval.Query{}); err != nil || len(page.Items) != 0 {
+		t.Errorf("people are asked: %+v, %v", page, err)
+	}
+}
+
+// TestNoKeyStandsOnRecord: one that is taken for a name, by mistake.
+func TestNoKeyStandsOnRecord(t *testing.T) {
+	f := newDesk(t, allowEverything)
+	key, err := f.AddAdmin(t.Context(), owner, "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := "sk-proj-" + strings.Repeat("Zq7", 16)
+	for _, name := range []string{key, "named " + key, foreign} {
+		if err := f.RevokeAdmin(t.Context(), owner, name); !errors.Is(err, identity.ErrUnknownAdmin) {
+			t.Error(err)
+		}
+		if err := f.RevokeAgent(t.Context(), owner, name); !errors.Is(err, identity.ErrUnknownAgent) {
+			t.Error(err)
+		}
+		if _, err := f.AddAgent(t.Context(), owner, identity.NewAgent{Name: name}); name != foreign && err == nil {
+			t.Error("a key is a name")
+		}
+		if _, err := f.AddAdmin(t.Context(), owner, name); name != foreign && err == nil {
+			t.Error("a key is a name")
+		}
+	}
+	if err := f.RevokeAgent(t.Context(), owner, "nobody"); !errors.Is(err, identity.ErrUnknownAgent) {
+		t.Error(err)
+	}
+	named := false
+	for _, e := range f.events(t) {
+		if named = named || e.Event == "agent.revoked" && e.Target == "nobody"; strings.Contains(e.Target, key) || strings.Contains(e.Target, foreign) {
+			t.Errorf("%s shows a key", e.Event)
+		}
+	}
+	if !named {
+		t.Error("no name is on record")
 	}
 }

@@ -67,7 +67,7 @@ type Vault interface {
 	// the paths; none means that nothing is left.
 	Purge(tx *sqldb.Tx, now time.Time) ([]vault.Path, error)
 	// Highest returns the highest tier of the live secrets that one of the globs
-	// matches.
+	// matches, or a higher one where it takes long to tell.
 	Highest(tx *sqldb.Tx, globs []vault.Glob) (vault.Tier, error)
 }
 

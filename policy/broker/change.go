@@ -72,11 +72,17 @@ func (b *Broker) Rotate(ctx context.Context, who identity.Principal, r RotateReq
 	}
 	var out Rotated
 	err = b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
-		meta, err := b.guarded(tx, decision, &e, plea{terms: []approval.Detail{{Name: "grace", Text: r.Grace.String()}}, value: r.Value})
+		meta, err := b.found(tx, decision)
 		if err != nil {
 			return err
 		}
 		if err := checkValue(r.Value); err != nil {
+			return err
+		}
+		if r.Value.IsZero() && meta.Generate == "" {
+			return humanNeeded(r.Path, r.Grace)
+		}
+		if err := b.clear(tx, decision, meta, &e, plea{terms: []approval.Detail{{Name: "grace", Text: r.Grace.String()}}, value: r.Value}); err != nil {
 			return err
 		}
 		if err := b.spendUse(tx, who, decision.Decision, e.Time); err != nil {
@@ -84,9 +90,6 @@ func (b *Broker) Rotate(ctx context.Context, who identity.Principal, r RotateReq
 		}
 		value := r.Value
 		if value.IsZero() {
-			if meta.Generate == "" {
-				return humanNeeded(r.Path, r.Grace)
-			}
 			if value, err = meta.Generate.Generate(); err != nil {
 				return err
 			}

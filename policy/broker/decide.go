@@ -76,8 +76,12 @@ func (j judge) rule(look lookup, right policy.Right, p vault.Path, target *vault
 	if err != nil || !r.Allowed || j.who.Kind != identity.ScopedToken {
 		return r, err
 	}
-	if token, err := j.byRules(look, policy.Token, p, nil); err != nil || !token.Allowed {
+	token, err := j.byRules(look, policy.Token, p, nil)
+	if err != nil || !token.Allowed {
 		return token, err
+	}
+	if r.request.Secret == nil { // the rules looked at it for this one alone
+		r.request.Secret, r.exists = token.request.Secret, token.exists
 	}
 	return r, nil
 }
@@ -199,19 +203,17 @@ func (j judge) showsThis(m vault.Metadata) bool {
 	return err == nil && r.Allowed
 }
 
-// guarded looks up a secret that the policy opened to the caller, and holds its
-// tier: only then does anybody learn whether it exists. What is guarded needs an
-// approval (see approve.go).
-func (b *Broker) guarded(tx *sqldb.Tx, r ruling, e *audit.Entry, p plea) (vault.Metadata, error) {
+// found looks up a secret that the policy opened to the caller: only then does
+// anybody learn whether it exists. What is guarded waits for people then
+// ([Broker.clear]), once nothing else stands in the way: nobody is asked to agree
+// to what cannot be done.
+func (b *Broker) found(tx *sqldb.Tx, r ruling) (vault.Metadata, error) {
 	meta, err := b.c.Vault.InTx(tx).Describe(r.request.Path)
 	if err != nil && !errors.Is(err, vault.ErrNotFound) {
 		return meta, err
 	}
 	if changed := r.still(meta, err == nil); changed != nil {
 		return meta, changed
-	}
-	if err == nil {
-		err = b.clear(tx, r, meta, e, p)
 	}
 	return meta, err
 }

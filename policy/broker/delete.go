@@ -43,7 +43,11 @@ func (b *Broker) Delete(ctx context.Context, who identity.Principal, p vault.Pat
 	}
 	err = b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
 		if !j.exempt() {
-			if _, err := b.guarded(tx, decision, &e, plea{terms: []approval.Detail{{Name: "permanent", Text: strconv.FormatBool(permanent)}}}); err != nil {
+			meta, err := b.found(tx, decision)
+			if err != nil {
+				return err
+			}
+			if err := b.clear(tx, decision, meta, &e, plea{terms: []approval.Detail{{Name: "permanent", Text: strconv.FormatBool(permanent)}}}); err != nil {
 				return err
 			}
 			if err := b.spendUse(tx, who, decision.Decision, e.Time); err != nil {

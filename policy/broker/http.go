@@ -86,7 +86,7 @@ func (b *Broker) scrubbed(who identity.Principal, r *redeem.Response, plain bool
 	case redeem.WithheldCharset:
 		a.Withheld = "The body is in a charset that cannot be scrubbed, so it is not shown."
 	}
-	s := scrubbing{scrubber: b.c.Scrubber, who: who.ID()}
+	s := scrubbing{scrubber: b.c.Scrubber, who: agentOf(who)}
 	body := r.Body
 	if r.Charset != "" {
 		body = redeem.UTF8(body, r.Charset)
@@ -98,7 +98,7 @@ func (b *Broker) scrubbed(who identity.Principal, r *redeem.Response, plain bool
 		}
 	} else {
 		for _, h := range joined(r.Headers) {
-			if plainName(h.Name) && !b.c.Scrubber.Named(who.ID(), h.Name) {
+			if plainName(h.Name) && !b.c.Scrubber.Named(agentOf(who), h.Name) {
 				a.Headers = append(a.Headers, redeem.Field{Name: h.Name, Value: string(s.text([]byte(h.Value), false))})
 			}
 		}
@@ -183,7 +183,7 @@ func (p *plainUses) seen(who identity.Principal, origin string, o Opened, now ti
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	maps.DeleteFunc(p.until, func(_ string, end time.Time) bool { return !end.After(now) })
-	key := who.ID() + " " + origin
+	key := agentOf(who) + " " + origin
 	if o.Plain {
 		if p.until == nil {
 			p.until = map[string]time.Time{}

@@ -41,7 +41,7 @@ type ImportItem struct {
 	Change vault.Change
 }
 
-// Imported is what became of one item.
+// Imported is what became of one item: the path alone for who may not list it.
 type Imported struct {
 	Metadata vault.Metadata
 	Created  bool
@@ -176,7 +176,7 @@ func (b *Broker) importAll(ctx context.Context, tx *sqldb.Tx, rulings []importRu
 				return nil, err
 			}
 		}
-		meta, created, err := b.store(tx, ruling.ruling, &one, change, !ruling.shown)
+		meta, created, err := b.store(tx, ruling.ruling, &one, change, !ruling.shown || r.DryRun)
 		err = veiled(ruling.shown, item.Path, err)
 		if errors.Is(err, vault.ErrPathConflict) {
 			conflict.Clash = append(conflict.Clash, item.Path)
@@ -192,6 +192,11 @@ func (b *Broker) importAll(ctx context.Context, tx *sqldb.Tx, rulings []importRu
 		}
 		if _, err := b.c.Audit.Append(tx, one); err != nil {
 			return nil, err
+		}
+		if told := ruling.judge; !ruling.shown {
+			if told.who = told.who.AsReader(); !told.showsThis(meta) {
+				meta, created = vault.Metadata{Path: item.Path}, false
+			}
 		}
 		out = append(out, Imported{meta, created})
 		if r.Progress != nil {

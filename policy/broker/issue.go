@@ -66,7 +66,7 @@ func (b *Broker) Issue(ctx context.Context, who identity.Principal, r IssueReque
 	}
 	var ticket Ticket
 	err = b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
-		meta, err := b.guarded(tx, decision, &e, plea{terms: r.terms()})
+		meta, err := b.found(tx, decision)
 		if err != nil {
 			return err
 		}
@@ -76,6 +76,9 @@ func (b *Broker) Issue(ctx context.Context, who identity.Principal, r IssueReque
 		destinations := narrowed(meta.Destinations, decision.To)
 		if len(destinations) == 0 {
 			return noDestination(meta)
+		}
+		if err := b.clear(tx, decision, meta, &e, plea{terms: r.terms()}); err != nil {
+			return err
 		}
 		holder, err := holderOf(who, r.For)
 		if err != nil {

@@ -175,7 +175,7 @@ func (l *listing) reach() []string {
 		return []string{asked}
 	}
 	var out []string
-	for _, allowed := range l.judge.who.Within(l.judge.rules.Reach(l.judge.subject(), policy.List)) {
+	for _, allowed := range l.judge.who.Within(identity.Read, l.judge.rules.Reach(l.judge.subject(), policy.List)) {
 		switch {
 		case strings.HasPrefix(asked, allowed):
 			return []string{asked}

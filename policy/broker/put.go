@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
+	"github.com/coatcheck-dev/coatcheck/policy/approval"
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
@@ -25,10 +26,14 @@ import (
 // else (see [agentsChange]).
 //
 // Errors: those of [vault.Vault.Put], *[Denied]. An agent that may not list p
-// learns nothing but whether its value was stored: what stands in its way is
-// always the same [Unavailable].
+// learns nothing but whether its value was stored: it gets the path alone, and what
+// stands in its way is always the same [Unavailable]. A token to write is told what
+// its agent would be.
 func (b *Broker) Put(ctx context.Context, who identity.Principal, p vault.Path, c vault.Change) (vault.Metadata, error) {
 	meta, _, err := b.put(ctx, who, p, c)
+	if err == nil && !b.judge(who.AsReader()).showsThis(meta) {
+		return vault.Metadata{Path: p}, nil
+	}
 	return meta, err
 }
 
@@ -72,12 +77,18 @@ func (b *Broker) store(tx *sqldb.Tx, r ruling, e *audit.Entry, c vault.Change, c
 	}
 	view := b.c.Vault.InTx(tx)
 	old, err := view.Describe(p)
-	created = errors.Is(err, vault.ErrNotFound) && c.Mode != vault.Replace
+	created = errors.Is(err, vault.ErrNotFound)
 	if err != nil && !errors.Is(err, vault.ErrNotFound) {
 		return meta, false, err
 	}
 	if err := r.still(old, err == nil); err != nil {
 		return meta, false, err
+	}
+	switch {
+	case err == nil && c.Mode == vault.Create:
+		return meta, false, vault.ErrExists
+	case err != nil && c.Mode == vault.Replace:
+		return meta, false, vault.ErrNotFound
 	}
 	if !j.exempt() {
 		switch {
@@ -97,7 +108,11 @@ func (b *Broker) store(tx *sqldb.Tx, r ruling, e *audit.Entry, c vault.Change, c
 		}
 	}
 	if !created {
-		if err := b.clear(tx, r, old, e, plea{value: c.Value, closed: closed}); err != nil {
+		asks := plea{value: c.Value, closed: closed}
+		if c.Tier != nil && c.Tier.Rank() < old.Tier.Rank() {
+			asks.lowers, asks.terms = true, []approval.Detail{{Name: "tier", Text: string(*c.Tier)}}
+		}
+		if err := b.clear(tx, r, old, e, asks); err != nil {
 			return meta, false, err
 		}
 	}
@@ -199,7 +214,7 @@ func (b *Broker) kindOf(v secret.Value) vault.Type {
 // was recorded says it.
 func veiled(shown bool, p vault.Path, err error) error {
 	var denied *Denied
-	tells := errors.Is(err, vault.ErrPathConflict) ||
+	tells := errors.Is(err, vault.ErrPathConflict) || errors.Is(err, vault.ErrExists) || errors.Is(err, vault.ErrNotFound) ||
 		errors.As(err, &denied) && (denied.Code == ApprovalRequired || denied.Code == InTrash || denied.Code == OwnerOnly)
 	if shown || err == nil || !tells {
 		return err

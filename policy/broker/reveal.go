@@ -40,7 +40,14 @@ func (b *Broker) opened(ctx context.Context, who identity.Principal, e *audit.En
 		if e.Version != vault.Latest {
 			terms = append(terms, approval.Detail{Name: "version", Text: strconv.Itoa(e.Version)})
 		}
-		if _, err = b.guarded(tx, decision, e, plea{terms: terms}); err != nil {
+		meta, err := b.found(tx, decision)
+		if err != nil {
+			return err
+		}
+		if err = usable(meta, e.Version, e.Time); err != nil {
+			return err
+		}
+		if err = b.clear(tx, decision, meta, e, plea{terms: terms}); err != nil {
 			return err
 		}
 		if err = b.spendUse(tx, who, decision.Decision, e.Time); err != nil {

@@ -3,6 +3,7 @@ package broker_test
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -366,5 +367,42 @@ rules:
 	f.pass(time.Minute)
 	if _, err := f.Delete(t.Context(), local, "a/b", false); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestWhoMayNotListIsToldNothing: a value is stored or it is not, whatever is
+// there and whichever way it is asked for; a token to write is told what its agent is.
+func TestWhoMayNotListIsToldNothing(t *testing.T) {
+	f := newDesk(t, `
+version: 1
+rules:
+  - {name: sets, agents: ["*"], doors: [rest], paths: ["*"], allow: [set, token]}
+  - {name: lists, agents: ["lister"], doors: [rest], paths: ["*"], allow: [list]}
+`)
+	who := f.register(t, identity.NewAgent{Name: "writer"})
+	f.put(t, "p/key", vault.Change{Description: new("of the bank")})
+	value := secret.New([]byte("the next value"))
+	var said []string
+	for p, mode := range map[vault.Path]vault.Mode{"p/key": vault.Create, "p/none": vault.Replace, "p": vault.Upsert} {
+		_, err := f.Put(t.Context(), who, p, vault.Change{Value: value, Mode: mode})
+		refused := wantDenied(t, err, broker.Unavailable)
+		said = append(said, strings.ReplaceAll(refused.Error()+refused.Next, "'"+string(p)+"'", "PATH"))
+	}
+	if said[0] != said[1] || said[1] != said[2] {
+		t.Errorf("%q", said)
+	}
+	for _, p := range []vault.Path{"p/key", "p/new"} {
+		if got, err := f.Put(t.Context(), who, p, vault.Change{Value: value}); err != nil || !reflect.DeepEqual(got, vault.Metadata{Path: p}) {
+			t.Errorf("%+v, %v", got, err)
+		}
+		items := []broker.ImportItem{{Path: p, Change: vault.Change{Value: value}}}
+		got, err := f.Import(t.Context(), who, broker.ImportRequest{Items: items})
+		if err != nil || !reflect.DeepEqual(got, []broker.Imported{{Metadata: vault.Metadata{Path: p}}}) {
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
+	writer, _ := f.token(t, f.register(t, identity.NewAgent{Name: "lister"}), broker.TokenRequest{Scopes: scopes(t, "secrets:write:p/*")})
+	if got, err := f.Put(t.Context(), writer, "p/key", vault.Change{Value: value}); err != nil || got.Version == 0 || got.Description != "of the bank" {
+		t.Errorf("%+v, %v", got, err)
 	}
 }

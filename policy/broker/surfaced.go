@@ -34,7 +34,7 @@ func (u *uses) note(who identity.Principal, origin string, o Opened, now time.Ti
 		u.until = map[sentTo]time.Time{}
 	}
 	for _, p := range o.paths {
-		key := sentTo{who.ID(), origin, p}
+		key := sentTo{agentOf(who), origin, p}
 		if o.until.After(u.until[key]) {
 			u.until[key] = o.until
 		}
@@ -46,7 +46,7 @@ func (u *uses) unexplained(who identity.Principal, origin string, secrets []vaul
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for _, p := range secrets {
-		if _, sent := u.until[sentTo{who.ID(), origin, p}]; !sent && !slices.Contains(out, p) {
+		if _, sent := u.until[sentTo{agentOf(who), origin, p}]; !sent && !slices.Contains(out, p) {
 			out = append(out, p)
 		}
 	}

@@ -44,10 +44,13 @@ func (b *Broker) IssueToken(ctx context.Context, who identity.Principal, r Token
 	if err := b.mayHaveToken(ctx, j, &r); err != nil {
 		return IssuedToken{}, b.refuse(ctx, &e, err)
 	}
+	tier, err := b.highest(ctx, j, r.Scopes)
+	if err != nil {
+		return IssuedToken{}, err
+	}
 	var out IssuedToken
-	err := b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
-		tier, err := b.highest(tx, j, r.Scopes)
-		if err != nil {
+	err = b.record(ctx, who, &e, func(tx *sqldb.Tx) (err error) {
+		if err := b.c.Agents.Registered(tx, tokenAgent(who, r)); err != nil {
 			return err
 		}
 		approved := ""
@@ -71,9 +74,11 @@ func (b *Broker) mayHaveToken(ctx context.Context, j judge, r *TokenRequest) err
 	if r.TTL == 0 {
 		r.TTL = identity.DefaultTokenTTL
 	}
+	spec := r.spec(tokenAgent(j.who, *r))
+	if err := spec.Check(); err != nil {
+		return err
+	}
 	switch {
-	case r.Scopes.IsZero():
-		return &vault.InvalidError{Field: "scope", Rule: "is missing"}
 	case j.exempt() && r.For == "":
 		return &vault.InvalidError{Field: "agent", Rule: "is missing: a token is an agent's"}
 	case j.exempt():
@@ -88,9 +93,9 @@ func (b *Broker) mayHaveToken(ctx context.Context, j judge, r *TokenRequest) err
 	if err := b.onTime(ctx); err != nil {
 		return err
 	}
-	reach := j.who.Within(j.rules.Reach(j.subject(), policy.Token))
+	reach := j.rules.Reach(j.subject(), policy.Token)
 	for scope := range r.Scopes.All() {
-		if !scope.Meets(reach) {
+		if !j.who.MayCarry(scope, reach) {
 			return &Denied{
 				Code: ScopeDenied, Scope: scope.String(), Reason: "No rule lets this agent have a token for " + scope.String() + ".",
 				Next: "Ask for less, or ask the owner for a rule with allow: [token] there.",
@@ -100,13 +105,20 @@ func (b *Broker) mayHaveToken(ctx context.Context, j judge, r *TokenRequest) err
 	return nil
 }
 
-// highest is the highest tier of the secrets that a token could read.
-func (b *Broker) highest(tx *sqldb.Tx, j judge, scopes identity.Scopes) (vault.Tier, error) {
+// highest is the highest tier of the secrets that a token could read now. It takes
+// longer than those who wait to write should wait; a secret that is guarded more
+// meanwhile stays shut to the token.
+func (b *Broker) highest(ctx context.Context, j judge, scopes identity.Scopes) (tier vault.Tier, err error) {
 	within := []string{""}
 	if !j.exempt() {
-		within = j.who.Within(j.rules.Reach(j.subject(), policy.Token))
+		within = j.who.Within(identity.Read, j.rules.Reach(j.subject(), policy.Token))
 	}
-	return b.c.Vault.Highest(tx, scopes.Globs(identity.Read, within))
+	globs := scopes.Globs(identity.Read, within)
+	err = b.c.DB.View(ctx, func(tx *sqldb.Tx) error {
+		tier, err = b.c.Vault.Highest(tx, globs)
+		return err
+	})
+	return tier, err
 }
 
 // tokenAgent is the name of whose token it becomes.
@@ -144,7 +156,7 @@ func (b *Broker) approvedToken(tx *sqldb.Tx, j judge, r TokenRequest, tier vault
 	}
 	for _, one := range ready {
 		asked, err := approvedRequest(one)
-		if err == nil && asked.covers(r) && one.Tier.Rank() >= tier.Rank() {
+		if err == nil && asked.covers(r) && one.Tier.Rank() >= tier.Rank() && j.agrees(one) {
 			if used, err = b.c.Approvals.SpendID(tx, one.ID, spec.Requester, now); err == nil {
 				err = b.standing(tx, used, now)
 			}
@@ -207,6 +219,9 @@ func approvedRequest(a approval.Request) (r TokenRequest, err error) {
 	return r, nil
 }
 
+// agrees reports whether a request was approved on the terms that hold now.
+func (j judge) agrees(r approval.Request) bool { return r.Approval == j.rules.Approval(r.Tier) }
+
 // covers reports whether what was approved includes another token: as long or
 // shorter, as often or less, from the same addresses or some of them.
 func (r TokenRequest) covers(o TokenRequest) bool {
@@ -228,11 +243,16 @@ func inside(inner, outer []netip.Prefix) bool {
 }
 
 func (b *Broker) makeToken(tx *sqldb.Tx, e *audit.Entry, who identity.Principal, r TokenRequest, tier vault.Tier, approved string) (out IssuedToken, err error) {
-	out.Text, out.Token, err = b.c.Agents.IssueToken(tx, identity.TokenSpec{
-		Agent: tokenAgent(who, r), Scopes: r.Scopes, TTL: r.TTL, MaxUses: r.MaxUses, Addrs: r.Addrs, Description: r.Description, Tier: tier, Approval: approved,
-	}, e.Time)
-	e.Target = strings.TrimSpace(out.ID + " of " + agentID(out.Agent) + " " + approved)
+	spec := r.spec(tokenAgent(who, r))
+	spec.Tier, spec.Approval = tier, approved
+	if out.Text, out.Token, err = b.c.Agents.IssueToken(tx, spec, e.Time); err == nil {
+		e.Target = strings.TrimSpace(out.ID + " of " + agentID(out.Agent) + " " + approved)
+	}
 	return out, err
+}
+
+func (r TokenRequest) spec(agent string) identity.TokenSpec {
+	return identity.TokenSpec{Agent: agent, Scopes: r.Scopes, TTL: r.TTL, MaxUses: r.MaxUses, Addrs: r.Addrs, Description: r.Description}
 }
 
 // Claim returns one's own request and, where it was for a token and is approved,
@@ -253,14 +273,17 @@ func (b *Broker) Claim(ctx context.Context, who identity.Principal, id string) (
 	if err := b.mayHaveToken(ctx, j, &r); err != nil {
 		return asked, nil, b.refuse(ctx, &e, err)
 	}
+	tier, err := b.highest(ctx, j, r.Scopes)
+	if err != nil {
+		return asked, nil, err
+	}
 	var out IssuedToken
 	err = b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
-		tier, err := b.highest(tx, j, r.Scopes)
-		if err != nil {
-			return err
-		}
-		if tier.Rank() > asked.Tier.Rank() {
-			return approvalRequired(tier)
+		if tier.Rank() > asked.Tier.Rank() || !j.agrees(asked) {
+			return &Denied{
+				Code: ApprovalRequired, Reason: "What people agreed to is not enough any more: there are more guarded secrets now, or other terms.",
+				Next: "Ask for the token again.",
+			}
 		}
 		if asked, err = b.c.Approvals.SpendID(tx, id, who.ID(), e.Time); err != nil {
 			return err

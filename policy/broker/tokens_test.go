@@ -1,7 +1,11 @@
 package broker_test
 
 import (
+	"context"
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"sync"
@@ -11,9 +15,12 @@ import (
 
 	"github.com/coatcheck-dev/coatcheck/policy/approval"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
+	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/policy/mint"
 	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/secret"
+	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
 func scopes(tb testing.TB, texts ...string) identity.Scopes {
@@ -344,4 +351,161 @@ func TestUnnamedAgentHasNoTokens(t *testing.T) {
 	f := newDesk(t, strings.Replace(allowEverything, `["*"]`, `["*", "@stdio"]`, 1))
 	_, err := f.IssueToken(t.Context(), local, broker.TokenRequest{Scopes: scopes(t, "secrets:read:*")})
 	wantDenied(t, err, broker.PolicyDenied)
+}
+
+// TestTokenOfAStdioAgent: the rules about what starts over stdio are about its
+// tokens too, which come by the network.
+func TestTokenOfAStdioAgent(t *testing.T) {
+	f := newDesk(t, `
+version: 1
+rules:
+  - {name: stdio, agents: ["@stdio"], doors: [mcp, rest], paths: ["*"], allow: [list, reveal, token]}
+  - {name: not these, agents: ["@stdio"], doors: [mcp, rest], paths: ["shut/*"], deny: [reveal]}
+  - {name: named, agents: ["dev"], doors: [mcp, rest], paths: ["*"], allow: [reveal]}
+`)
+	f.put(t, "p/key", vault.Change{})
+	f.put(t, "shut/key", vault.Change{})
+	if _, err := f.AddAgent(t.Context(), owner, identity.NewAgent{Name: "dev", Stdio: true}); err != nil {
+		t.Fatal(err)
+	}
+	var dev identity.Principal
+	if err := f.db.View(t.Context(), func(tx *sqldb.Tx) (err error) {
+		dev, err = f.config.Agents.ByName(tx, "dev")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	reader, _ := f.token(t, dev, broker.TokenRequest{Scopes: scopes(t, "secrets:read:*")})
+	for _, who := range []identity.Principal{dev, reader} {
+		if _, err := f.Reveal(t.Context(), who, "p/key", vault.Latest); err != nil {
+			t.Errorf("%s: %v", who.ID(), err)
+		}
+		_, err := f.Reveal(t.Context(), who, "shut/key", vault.Latest)
+		if codeOf(err) != string(broker.PolicyDenied) {
+			t.Errorf("%s: %v", who.ID(), err)
+		}
+	}
+}
+
+// TestTokenOnTheTermsOfNow: what was approved when fewer had to agree is asked for
+// anew.
+func TestTokenOnTheTermsOfNow(t *testing.T) {
+	f := newDesk(t, allowEverything+"approvals:\n  critical: {quorum: 1, expires: 15m}\n")
+	ada, who := f.admin(t, "ada"), f.register(t, identity.NewAgent{Name: "claude"})
+	f.guarded(t, "p/key", vault.Critical)
+	r := broker.TokenRequest{Scopes: scopes(t, "secrets:read:*")}
+	_, err := f.IssueToken(t.Context(), who, r)
+	id := wantDenied(t, err, broker.ApprovalRequired).Approval
+	if _, err := f.Approve(t.Context(), ada, id, ""); err != nil {
+		t.Fatal(err)
+	}
+	f.setPolicy(t, allowEverything)
+	_, err = f.IssueToken(t.Context(), who, r)
+	if got := wantDenied(t, err, broker.ApprovalRequired); got.Approval == id {
+		t.Error("waits for what was approved")
+	}
+	_, token, err := f.Claim(t.Context(), who, id)
+	if wantDenied(t, err, broker.ApprovalRequired); token != nil {
+		t.Error("claimed")
+	}
+}
+
+// TestTokenOfAnAgentThatWrites: an agent that may only write has tokens to write.
+func TestTokenOfAnAgentThatWrites(t *testing.T) {
+	f := newDesk(t, allowEverything)
+	who := f.register(t, identity.NewAgent{Name: "ci", Scopes: scopes(t, "secrets:write:ci/*")})
+	writer, _ := f.token(t, who, broker.TokenRequest{Scopes: scopes(t, "secrets:write:ci/x")})
+	if _, err := f.Put(t.Context(), writer, "ci/x", vault.Change{Value: secret.New([]byte("the next value"))}); err != nil {
+		t.Error(err)
+	}
+	for _, text := range []string{"secrets:read:ci/x", "secrets:delete:ci/x", "secrets:write:other/x", "namespaces:read"} {
+		_, err := f.IssueToken(t.Context(), who, broker.TokenRequest{Scopes: scopes(t, text)})
+		if codeOf(err) != string(broker.ScopeDenied) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// TestAgentSeesWhatItsTokensAskFor, and another agent does not.
+func TestAgentSeesWhatItsTokensAskFor(t *testing.T) {
+	f := newDesk(t, allowEverything)
+	who, other := f.register(t, identity.NewAgent{Name: "claude"}), f.register(t, identity.NewAgent{Name: "other"})
+	f.guarded(t, "p/key", vault.Sensitive)
+	writer, _ := f.token(t, who, broker.TokenRequest{Scopes: scopes(t, "secrets:write:*")})
+	id := wantDenied(t, f.deeds("p/key")["rotate"](t.Context(), writer), broker.ApprovalRequired).Approval
+	for _, someone := range []identity.Principal{who, writer} {
+		if r, err := f.Approval(t.Context(), someone, id); err != nil || r.Requester != writer.ID() {
+			t.Errorf("%s: %+v, %v", someone.ID(), r, err)
+		}
+	}
+	if _, err := f.Approval(t.Context(), other, id); !errors.Is(err, approval.ErrUnknown) {
+		t.Errorf("another agent: %v", err)
+	}
+}
+
+// TestAgentAndTokensAreOne to whoever keeps values from coming back: what one of
+// them sent somewhere is masked in what another gets from there, and their
+// guesses at handles are counted together.
+func TestAgentAndTokensAreOne(t *testing.T) {
+	f := newDesk(t, allowEverything)
+	who := f.register(t, identity.NewAgent{Name: "claude"})
+	kept := make(chan string, 1)
+	kept <- ""
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, <-kept)
+		kept <- r.Header.Get("Authorization")
+	}))
+	t.Cleanup(server.Close)
+	value := f.put(t, "p/one", vault.Change{}, server.URL)
+	f.put(t, "p/two", vault.Change{}, server.URL)
+	use := func(who identity.Principal, p vault.Path) (broker.Answer, error) {
+		return f.HTTP(t.Context(), who, get(server.URL, f.issue(t, who, broker.IssueRequest{Path: p})))
+	}
+	token := func() identity.Principal {
+		one, _ := f.token(t, who, broker.TokenRequest{Scopes: scopes(t, "secrets:read:*")})
+		return one
+	}
+	if _, err := use(who, "p/one"); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := use(token(), "p/two"); err != nil || strings.Contains(string(a.Body), value) || a.Masked != 1 {
+		t.Errorf("%d masked, %v", a.Masked, err)
+	}
+	for range 20 {
+		text, err := mint.New(handle.Prefix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = f.HTTP(t.Context(), token(), get(server.URL, text)); !errors.Is(err, handle.ErrUnknown) {
+			t.Fatal(err)
+		}
+	}
+	_, err := use(token(), "p/one")
+	wantDenied(t, err, broker.RateLimited)
+}
+
+// TestTokenWhenTheSecretChangesMeanwhile: also where only the right to have tokens
+// depends on what the secret is.
+func TestTokenWhenTheSecretChangesMeanwhile(t *testing.T) {
+	f := newDesk(t, `
+version: 1
+rules:
+  - {name: reads, agents: ["*"], doors: [rest], paths: ["*"], allow: [list, reveal]}
+  - {name: tokens, agents: ["*"], doors: [rest], paths: ["*"], allow: [token], when: "!has(tags.team)"}
+`)
+	reader, _ := f.token(t, f.register(t, identity.NewAgent{Name: "ci"}), broker.TokenRequest{Scopes: scopes(t, "secrets:read:*")})
+	f.put(t, "p/key", vault.Change{})
+	config := f.config
+	change := func() { f.put(t, "p/key", tagged(vault.Standard, "web")) }
+	config.Vault = turning{f.config.Vault, func() { change() }}
+	b, err := broker.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Reveal(t.Context(), reader, "p/key", vault.Latest); codeOf(err) != "policy_denied" || !strings.Contains(err.Error(), "changed while") {
+		t.Error(err)
+	}
+	if err := b.Close(context.WithoutCancel(t.Context())); err != nil {
+		t.Error(err)
+	}
 }

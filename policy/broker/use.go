@@ -62,7 +62,7 @@ func (b *Broker) Use(ctx context.Context, who identity.Principal, handles []stri
 	if err := b.onTime(ctx); err != nil {
 		return b.refuse(ctx, &e, err)
 	}
-	if b.unknown.tooMany(who.ID(), e.Time) {
+	if b.unknown.tooMany(agentOf(who), e.Time) {
 		return b.refuse(ctx, &e, tooManyUnknown())
 	}
 	j := b.judge(who)
@@ -84,7 +84,7 @@ func (b *Broker) Use(ctx context.Context, who identity.Principal, handles []stri
 		err = denied.denied()
 	}
 	if errors.Is(err, handle.ErrUnknown) {
-		b.unknown.note(who.ID(), e.Time)
+		b.unknown.note(agentOf(who), e.Time)
 	}
 	if err != nil {
 		return b.refuse(ctx, &e, err)
@@ -154,8 +154,11 @@ func (b *Broker) spend(tx *sqldb.Tx, j judge, text string, target vault.Target, 
 	if err != nil {
 		return in, err
 	}
-	meta, err := b.guarded(tx, decision, e, plea{cleared: h.Tier, closed: true})
+	meta, err := b.found(tx, decision)
 	if err != nil {
+		return in, err
+	}
+	if err := b.clear(tx, decision, meta, e, plea{cleared: h.Tier, closed: true}); err != nil {
 		return in, err
 	}
 	if err := within(h, decision.Limits, e.Time); err != nil {
@@ -178,7 +181,7 @@ func (b *Broker) spend(tx *sqldb.Tx, j judge, text string, target vault.Target, 
 	if in.entry.Version == vault.Latest {
 		in.entry.Version = meta.Version
 	}
-	path, _ := b.c.Scrubber.Scrub(j.who.ID(), []byte(target.Path))
+	path, _ := b.c.Scrubber.Scrub(agentOf(j.who), []byte(target.Path))
 	in.entry.Target += string(path)
 	in.seq, err = b.c.Audit.Append(tx, in.entry)
 	return in, err
@@ -238,7 +241,7 @@ func (b *Broker) open(ctx context.Context, who identity.Principal, intents []int
 			return err
 		}
 		until := in.until.Add(scrubMargin)
-		b.c.Scrubber.Keep(who.ID(), in.entry.Path, s.Value, until)
+		b.c.Scrubber.Keep(agentOf(who), in.entry.Path, s.Value, until)
 		if until.After(opened.until) {
 			opened.until = until
 		}

@@ -33,7 +33,7 @@ func TestAdmins(t *testing.T) {
 		if s := who.Subject(); s.Agent != "" {
 			t.Errorf("rules are asked about %q", s.Agent)
 		}
-		if !who.Allows(policy.Reveal, "a/b") || !who.AllowsNamespaces() || who.ListReach() != nil {
+		if !who.Allows(policy.Reveal, "a/b") || !who.AllowsNamespaces() || who.Reach(identity.Read) != nil {
 			t.Error("an admin is bounded")
 		}
 		agent, err := s.ByCredential(tx, agents, "", noon)

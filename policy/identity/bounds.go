@@ -88,8 +88,17 @@ func (b *Bounds) allow(right policy.Right, path vault.Path) bool {
 		(b.Scopes.IsZero() || right == policy.Token || b.Scopes.Allow(right, path))
 }
 
+// AsReader is p, of which a token may read whatever its agent may: who writes by a
+// token, or lists namespaces, is told as much as its agent would be.
+func (p Principal) AsReader() Principal {
+	if p.Kind == ScopedToken {
+		p.Bounds.Token = Scopes{Scope{Read, "*"}.String()}
+	}
+	return p
+}
+
 // AllowsNamespaces reports whether p's bounds let it list namespaces, those that
-// [Principal.ListReach] reaches.
+// [Principal.Reach] reaches for reading.
 func (p Principal) AllowsNamespaces() bool {
 	agents := p.Bounds.Scopes.IsZero() || p.Bounds.Scopes.AllowNamespaces()
 	switch p.Kind {
@@ -103,10 +112,10 @@ func (p Principal) AllowsNamespaces() bool {
 	return false
 }
 
-// ListReach returns the literal path prefixes outside of which p's bounds let it
-// list nothing, sorted, none starting with another; nil is every path. Inside ask
+// Reach returns the literal path prefixes outside of which p's bounds allow an
+// action nowhere, sorted, none starting with another; nil is every path. Inside ask
 // [Principal.Allows].
-func (p Principal) ListReach() []string {
+func (p Principal) Reach(action Action) []string {
 	if p.Kind == Owner || p.Kind == Admin {
 		return nil
 	}
@@ -121,10 +130,10 @@ func (p Principal) ListReach() []string {
 		reach = common(reach, widest(list))
 	}
 	if !p.Bounds.Scopes.IsZero() {
-		reach = common(reach, p.Bounds.Scopes.Reach(Read))
+		reach = common(reach, p.Bounds.Scopes.Reach(action))
 	}
 	if p.Kind == ScopedToken {
-		reach = common(reach, p.Bounds.Token.Reach(Read))
+		reach = common(reach, p.Bounds.Token.Reach(action))
 	}
 	if len(reach) == 1 && reach[0] == "" {
 		return nil

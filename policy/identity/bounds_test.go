@@ -94,16 +94,16 @@ func TestBounds(t *testing.T) {
 			if got := test.who.AllowsNamespaces(); got != test.namespaces {
 				t.Errorf("namespaces: %v", got)
 			}
-			if got := test.who.ListReach(); !slices.Equal(got, test.reach) || (got == nil) != (test.reach == nil) {
+			if got := test.who.Reach(identity.Read); !slices.Equal(got, test.reach) || (got == nil) != (test.reach == nil) {
 				t.Errorf("reach %q, want %q", got, test.reach)
 			}
 		})
 	}
 }
 
-// TestListReachIsWideEnough: what may be listed lies under one of the prefixes,
-// and a token lists nothing that its agent does not.
-func TestListReachIsWideEnough(t *testing.T) {
+// TestReachOfBoundsIsWideEnough: what is allowed lies under one of the prefixes,
+// and a token may do nothing that its agent may not.
+func TestReachOfBoundsIsWideEnough(t *testing.T) {
 	all := paths()
 	rapid.Check(t, func(t *rapid.T) {
 		agent := identity.Principal{Kind: identity.Agent}
@@ -118,11 +118,13 @@ func TestListReachIsWideEnough(t *testing.T) {
 		token := agent
 		token.Kind, token.Bounds.Token = identity.ScopedToken, drawScopes(t, "token")
 		for _, who := range []identity.Principal{agent, token} {
-			reach := who.ListReach()
-			for _, p := range all {
-				under := reach == nil || slices.ContainsFunc(reach, func(prefix string) bool { return strings.HasPrefix(string(p), prefix) })
-				if who.Allows(policy.List, p) && !under {
-					t.Errorf("%s may list %s, outside of %q", who.Kind, p, reach)
+			for action, right := range map[identity.Action]policy.Right{identity.Read: policy.List, identity.Write: policy.Set, identity.Delete: policy.Delete} {
+				reach := who.Reach(action)
+				for _, p := range all {
+					inside := reach == nil || under(p, reach)
+					if who.Allows(right, p) && !inside {
+						t.Errorf("%s may %s %s, outside of %q", who.Kind, right, p, reach)
+					}
 				}
 			}
 		}

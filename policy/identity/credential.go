@@ -82,7 +82,7 @@ func (s *Store) byToken(tx *sqldb.Tx, want [32]byte, addr string, now time.Time)
 		return Principal{}, err
 	}
 	p := Principal{
-		Kind: ScopedToken, Name: agent.name, Token: t.id, Tier: vault.Tier(t.tier), Bounds: agent.bounds(),
+		Kind: ScopedToken, Name: agent.name, Token: t.id, Tier: vault.Tier(t.tier), Stdio: agent.hash == nil, Bounds: agent.bounds(),
 		since: agent.created, uncounted: t.maxUses == 0,
 	}
 	p.Bounds.Token = Scopes{t.scopes}

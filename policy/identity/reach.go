@@ -7,18 +7,29 @@ import (
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
 
-// Within cuts literal path prefixes to those that p's bounds let it list
-// ([Principal.ListReach]); sorted, none starting with another.
-func (p Principal) Within(prefixes []string) []string {
-	if reach := p.ListReach(); reach != nil {
+// Within cuts literal path prefixes to those where p's bounds may allow an action
+// ([Principal.Reach]); sorted, none starting with another.
+func (p Principal) Within(action Action, prefixes []string) []string {
+	if reach := p.Reach(action); reach != nil {
 		return common(prefixes, reach)
 	}
 	return prefixes
 }
 
-// Meets reports whether s names any path that starts with one of the prefixes;
-// for a scope of namespaces, whether there are any prefixes.
-func (s Scope) Meets(prefixes []string) bool {
+// MayCarry reports whether a token of p that has this scope could do anything with
+// it below one of the prefixes: for one of the scope's actions the prefixes, p's
+// bounds and the scope have paths in common. To list namespaces takes a prefix
+// below which p may read.
+func (p Principal) MayCarry(s Scope, prefixes []string) bool {
+	for _, action := range []Action{Read, Write, Delete} {
+		if (s.action.covers(action) || s.action == namespaces && action == Read) && s.meets(p.Within(action, prefixes)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s Scope) meets(prefixes []string) bool {
 	literal, _ := s.glob.Prefix()
 	return slices.ContainsFunc(prefixes, func(p string) bool {
 		return s.action == namespaces || strings.HasPrefix(p, literal) || strings.HasPrefix(literal, p)

@@ -135,11 +135,18 @@ func checkName(name string) error {
 			return &vault.InvalidError{Field: "name", Rule: "has a character outside A-Z a-z 0-9 _ and -"}
 		}
 	}
+	if strings.HasPrefix(name, KeyPrefix) || strings.HasPrefix(name, AdminKeyPrefix) || strings.HasPrefix(name, TokenPrefix) {
+		return &vault.InvalidError{Field: "name", Rule: "is a key or a token"}
+	}
 	if strings.EqualFold(name, Local) || strings.EqualFold(name, ownerName) {
 		return &vault.InvalidError{Field: "name", Rule: "is reserved"}
 	}
 	return nil
 }
+
+// IsName reports whether an agent or an admin may be called that, so that it can
+// stand on record: a key that was taken for a name cannot.
+func IsName(text string) bool { return checkName(text) == nil }
 
 // revoke ends an entry. A damaged one is replaced by a revoked one.
 func (g *registry) revoke(tx *sqldb.Tx, name string, now time.Time) error {

@@ -59,7 +59,10 @@ type TokenSpec struct {
 	Approval    string
 }
 
-func (s *TokenSpec) check() error {
+// Check finds what no token may be made of, without asking whether there is such
+// an agent. The error is a *[vault.InvalidError] of field scope, ttl, max_uses,
+// address or description.
+func (s *TokenSpec) Check() error {
 	switch {
 	case s.Scopes.IsZero():
 		return &vault.InvalidError{Field: "scope", Rule: "is missing"}
@@ -69,6 +72,9 @@ func (s *TokenSpec) check() error {
 		return &vault.InvalidError{Field: "ttl", Rule: "is longer than 86400 seconds"}
 	case s.MaxUses < 0:
 		return &vault.InvalidError{Field: "max_uses", Rule: "is negative"}
+	}
+	if _, err := addrText(s.Addrs); err != nil {
+		return err
 	}
 	return checkDescription(s.Description)
 }

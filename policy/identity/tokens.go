@@ -17,7 +17,7 @@ import (
 // *[vault.InvalidError] of field scope, ttl, max_uses, address, description or
 // tier; [vault.ErrCorrupt] when the agent's row is damaged.
 func (s *Store) IssueToken(tx *sqldb.Tx, spec TokenSpec, now time.Time) (text string, t Token, err error) {
-	if err := spec.check(); err != nil {
+	if err := spec.Check(); err != nil {
 		return "", Token{}, err
 	}
 	tier, err := vault.ParseTier(string(spec.Tier))
@@ -28,10 +28,7 @@ func (s *Store) IssueToken(tx *sqldb.Tx, spec TokenSpec, now time.Time) (text st
 	if err != nil {
 		return "", Token{}, err
 	}
-	agent, err := s.agents.live(tx, spec.Agent)
-	if errors.Is(err, ErrUnauthenticated) {
-		err = ErrUnknownAgent
-	}
+	agent, err := s.registered(tx, spec.Agent)
 	if err == nil {
 		err = s.makeRoom(tx, spec.Agent, now)
 	}
@@ -55,6 +52,21 @@ func (s *Store) IssueToken(tx *sqldb.Tx, spec TokenSpec, now time.Time) (text st
 		return "", Token{}, err
 	}
 	return text, r.token(), nil
+}
+
+// Registered reports whether a live agent has that name. Errors: [ErrUnknownAgent],
+// [vault.ErrCorrupt].
+func (s *Store) Registered(tx *sqldb.Tx, name string) error {
+	_, err := s.registered(tx, name)
+	return err
+}
+
+func (s *Store) registered(tx *sqldb.Tx, name string) (entry, error) {
+	e, err := s.agents.live(tx, name)
+	if errors.Is(err, ErrUnauthenticated) {
+		err = ErrUnknownAgent
+	}
+	return e, err
 }
 
 // makeRoom refuses the next token of an agent that has [MaxTokens]. What can no
