@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/secret"
 )
 
@@ -78,7 +79,16 @@ func (c *Client) Do(ctx context.Context, principal string, p *Prepared, values m
 	if err != nil {
 		return nil, err
 	}
-	line, kept, err := c.line(ctx, principal, p, places)
+	return c.exchange(ctx, principal, p.target, p.destinations(places), request, func(answer *http.Response) (*Response, error) {
+		return c.read(ctx, p, answer)
+	})
+}
+
+// exchange sends a request on a way to the target that all destinations allow.
+func (c *Client) exchange(ctx context.Context, principal string, target vault.Target, destinations []vault.HTTPDestination,
+	request *http.Request, read func(*http.Response) (*Response, error),
+) (*Response, error) {
+	line, kept, err := c.line(ctx, principal, target, destinations)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +97,7 @@ func (c *Client) Do(ctx context.Context, principal string, p *Prepared, values m
 		c.pool.drop(line)
 		return nil, explain(ctx, err, kept)
 	}
-	response, err := c.read(ctx, p, answer)
+	response, err := read(answer)
 	_ = answer.Body.Close()
 	if err != nil || !line.kept {
 		c.pool.drop(line)
@@ -98,13 +108,12 @@ func (c *Client) Do(ctx context.Context, principal string, p *Prepared, values m
 }
 
 // line returns the kept way to the target, or opens one.
-func (c *Client) line(ctx context.Context, principal string, p *Prepared, places map[string]Placement) (l *line, kept bool, err error) {
-	key := lineKey{principal, p.target.Scheme, p.target.Host, p.target.Port}
-	destinations := p.destinations(places)
+func (c *Client) line(ctx context.Context, principal string, target vault.Target, destinations []vault.HTTPDestination) (l *line, kept bool, err error) {
+	key := lineKey{principal, target.Scheme, target.Host, target.Port}
 	if l = c.pool.take(key, destinations, time.Now()); l != nil {
 		return l, true, nil
 	}
-	g := &guard{table: c.table, resolver: c.opts.Resolver, control: c.opts.Control, target: p.target, destinations: destinations}
+	g := &guard{table: c.table, resolver: c.opts.Resolver, control: c.opts.Control, target: target, destinations: destinations}
 	if err := g.resolve(ctx); err != nil {
 		return nil, false, err
 	}

@@ -33,6 +33,9 @@
 // address the socket is about to connect to. Wrong choices would show in the
 // tests with a recording server and in the table of refused addresses.
 //
+// [Client.Post] sends what the desk itself has to say (transport/webhook) through the
+// same guard, pool and table.
+//
 // What it does not do: it follows no redirect, keeps no cookie, reads no proxy
 // setting of the environment, forwards no informational response and no trailer
 // and scrubs nothing: an answer goes to package redact before anybody sees it.
