@@ -114,6 +114,16 @@ func (s *Store) Due(tx *sqldb.Tx, now time.Time, limit int) ([]Request, error) {
 	return due, nil
 }
 
+// Overdue reports whether [Store.Due] would find any; it changes nothing.
+func (*Store) Overdue(tx *sqldb.Tx, now time.Time) (bool, error) {
+	var one int
+	err := tx.QueryRow(`SELECT 1 FROM approvals WHERE state = 'pending' AND expires_at <= ? LIMIT 1`, sqldb.Micros(now)).Scan(&one)
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // Purge removes what is settled, the expired when it was told, and whose time was
 // over longer than [Keep] ago. It returns how many there were.
 func (*Store) Purge(tx *sqldb.Tx, now time.Time) (int, error) {

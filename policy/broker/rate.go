@@ -10,7 +10,8 @@ import (
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
-// Migrations returns the broker's own tables: accesses (see accesses.go), and for each principal and rule the
+// Migrations returns the broker's own tables: accesses (see accesses.go), webhooks (see
+// webhooks.go), and for each principal and rule the
 // theoretical arrival time of the generic cell rate algorithm (ITU-T I.371), in
 // microseconds. One row holds the whole history of a rate.
 func Migrations() []sqldb.Migration {
@@ -23,6 +24,15 @@ func Migrations() []sqldb.Migration {
 		)`,
 	}}, {Name: "broker/2", SQL: []string{
 		`CREATE TABLE accesses (path {text} NOT NULL PRIMARY KEY, at BIGINT NOT NULL) {clustered}`,
+	}}, {Name: "broker/3", SQL: []string{
+		`CREATE TABLE webhooks (
+			id       {text} NOT NULL PRIMARY KEY,
+			sent     BIGINT NOT NULL,
+			failures BIGINT NOT NULL,
+			due      BIGINT NOT NULL,
+			holder   TEXT   NOT NULL,
+			until    BIGINT NOT NULL
+		) {clustered}`,
 	}}}
 }
 

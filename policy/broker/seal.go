@@ -25,6 +25,7 @@ type sealer struct {
 	running bool
 	closed  bool
 	idle    sync.WaitGroup // the checkpoint in the making
+	grown   chan struct{}  // closed with the next leaf; nil: nobody waits for it
 }
 
 // leaf counts a leaf and sees to it that a checkpoint follows.
@@ -32,6 +33,10 @@ func (s *sealer) leaf(ctx context.Context, b *Broker) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waiting++
+	if s.grown != nil {
+		close(s.grown)
+		s.grown = nil
+	}
 	s.arrange(context.WithoutCancel(ctx), b) // a caller that goes away takes no checkpoint along
 }
 

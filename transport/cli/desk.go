@@ -32,7 +32,7 @@ func migrations() []sqldb.Migration {
 		handle.Migrations()[2:3], audit.Migrations()[1:2], handle.Migrations()[3:4],
 		embedded.Migrations()[1:2], identity.Migrations()[2:3],
 		approval.Migrations()[:1], identity.Migrations()[3:4],
-		handle.Migrations()[4:5], broker.Migrations()[1:2],
+		handle.Migrations()[4:5], broker.Migrations()[1:2], broker.Migrations()[2:3],
 	} {
 		all = append(all, of...)
 	}
