@@ -114,7 +114,7 @@ func (a *app) examine(ctx context.Context, h home) (list []finding, seen outlook
 	key := a.examineKey(h)
 	list = append(list, key...)
 	good = key[0].State == "ok" && good
-	_, err := h.readConfig()
+	c, err := h.readConfig()
 	check("config", err, h.config())
 	rules, err := h.readPolicy()
 	check("policy", err, h.policy())
@@ -124,12 +124,12 @@ func (a *app) examine(ctx context.Context, h home) (list []finding, seen outlook
 	case good && missing(h.database()):
 		warn("vault", "not there yet: coatcheck init")
 	case good:
-		list = append(list, a.examineVault(ctx, h, rules)...)
+		list = append(list, a.examineVault(ctx, h, rules, c)...)
 	}
 	return append(list, seen.finding()), seen
 }
 
-func (a *app) examineVault(ctx context.Context, h home, rules *policy.Policy) []finding {
+func (a *app) examineVault(ctx context.Context, h home, rules *policy.Policy, c config) []finding {
 	quiet := *a
 	quiet.logLevel = "error"
 	d, err := quiet.inspect(ctx, h)
@@ -149,6 +149,7 @@ func (a *app) examineVault(ctx context.Context, h home, rules *policy.Policy) []
 	list = append(list, d.examineRows(ctx)...)
 	list = append(list, d.examineClock())
 	list = append(list, d.examineApprovals(ctx, rules)...)
+	list = append(list, d.examineWebhooks(ctx, c)...)
 	page, err := d.List(ctx, identity.OwnerCLI(), broker.ListRequest{Limit: 1})
 	switch {
 	case err != nil:

@@ -77,6 +77,15 @@ allow_origins: []
 # addresses, and networks such as 10.0.0.0/8. From anybody else it means nothing.
 trusted_proxies: []
 
+# Where to tell what happened here, signed as Standard Webhooks says. The key is a
+# secret of this vault, whsec_ and 24 to 64 bytes in base64:
+#   openssl rand -base64 32 | sed s/^/whsec_/ | coatcheck secret set webhooks/ops
+#   - url: https://hooks.example.com/coatcheck
+#     secret_path: webhooks/ops
+#     events: ["approval.*", secret.rotated]    # names of 'audit tail'; the default
+#     network: [10.0.0.0/8]                     # only if the host is in a private network
+webhooks: []
+
 # Connections at once; requests and event streams of one agent at once; requests
 # of one agent a second; requests of one address a second where no key is needed,
 # and its wrong keys a minute; and how long calls under way may go on when the
@@ -92,16 +101,17 @@ limits:
 `
 
 type config struct {
-	KeySource      string   `yaml:"key_source"`
-	Listen         string   `yaml:"listen"`
-	TLSCert        string   `yaml:"tls_cert"`
-	TLSKey         string   `yaml:"tls_key"`
-	AllowHosts     []string `yaml:"allow_hosts"`
-	AllowOrigins   []string `yaml:"allow_origins"`
-	TrustedProxies []string `yaml:"trusted_proxies"`
-	Socket         string   `yaml:"socket"`
-	SocketUsers    []string `yaml:"socket_users"`
-	Limits         limits   `yaml:"limits"`
+	KeySource      string          `yaml:"key_source"`
+	Listen         string          `yaml:"listen"`
+	TLSCert        string          `yaml:"tls_cert"`
+	TLSKey         string          `yaml:"tls_key"`
+	AllowHosts     []string        `yaml:"allow_hosts"`
+	AllowOrigins   []string        `yaml:"allow_origins"`
+	TrustedProxies []string        `yaml:"trusted_proxies"`
+	Webhooks       []webhookConfig `yaml:"webhooks"`
+	Socket         string          `yaml:"socket"`
+	SocketUsers    []string        `yaml:"socket_users"`
+	Limits         limits          `yaml:"limits"`
 }
 
 // readConfig reads config.yaml strictly; a missing file means the defaults.
@@ -162,10 +172,10 @@ func configSyntax(file string, err error) error {
 	if !errors.As(err, &known) || known.GetToken() == nil {
 		return codedError{fmt.Errorf("%s: %w", file, err), exitPolicy, ""}
 	}
-	wrong := &policy.SyntaxError{File: file, Msg: known.GetMessage(), Hint: "known fields are key_source, listen, socket, socket_users, allow_hosts, allow_origins and trusted_proxies, for TLS tls_cert and tls_key, and limits with connections, requests, streams, rate, open_rate, failures and drain"}
+	wrong := &policy.SyntaxError{File: file, Msg: known.GetMessage(), Hint: "known fields are key_source, listen, socket, socket_users, allow_hosts, allow_origins and trusted_proxies, for TLS tls_cert and tls_key, webhooks with url, secret_path, events and network, and limits with connections, requests, streams, rate, open_rate, failures and drain"}
 	wrong.Line, wrong.Column = known.GetToken().Position.Line, known.GetToken().Position.Column
 	if _, ok := errors.AsType[*yaml.TypeError](err); ok { // its text speaks of Go
-		wrong.Msg, wrong.Hint = "the value does not fit its field", "listen is text, as are key_source, socket, tls_cert and tls_key; socket_users, allow_hosts, allow_origins and trusted_proxies are lists of text; limits are numbers, and drain is a duration such as 10s"
+		wrong.Msg, wrong.Hint = "the value does not fit its field", "listen is text, as are key_source, socket, tls_cert and tls_key; socket_users, allow_hosts, allow_origins and trusted_proxies are lists of text; webhooks is a list of fields, of which url and secret_path are text, and events and network lists of text; limits are numbers, and drain is a duration such as 10s"
 	}
 	return wrong
 }

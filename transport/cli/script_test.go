@@ -76,7 +76,7 @@ func TestScript(t *testing.T) {
 			return canFull(t.TempDir()), nil
 		},
 		Setup: func(env *testscript.Env) error {
-			env.Values[scriptServers{}] = map[string]*scriptServer{}
+			env.Values[scriptServers{}], env.Values[scriptReceivers{}] = map[string]*scriptServer{}, map[string]*webhookReceiver{}
 			env.Values[scriptUpstreams{}], env.Values[scriptStreams{}] = map[string]*upstream{}, map[string]*sseStream{}
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else each program waits a second under the race detector
 			env.Setenv("HOME", env.WorkDir)
@@ -202,6 +202,8 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"serving":     scriptServe,
 		"terminate":   scriptStop,
 		"status":      scriptStatus,
+		"receiving":   scriptReceive,
+		"told":        scriptTold,
 		"holding":     scriptHold,
 		"held":        scriptHeld,
 		"release":     scriptRelease,

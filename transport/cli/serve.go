@@ -154,9 +154,13 @@ func (a *app) serve(ctx context.Context, d *desk, c config, insecure bool) error
 	if err != nil {
 		return codedError{err, exitPolicy, "Check limits in " + d.home.config() + "."}
 	}
-	proxies, err := proxiesOf(c.TrustedProxies)
+	proxies, err := networksOf("trusted_proxies", c.TrustedProxies)
 	if err != nil {
 		return codedError{err, exitPolicy, "Check trusted_proxies in " + d.home.config() + "."}
+	}
+	sender, err := d.sender(ctx, c)
+	if err != nil {
+		return err
 	}
 	offered := d.server()
 	caller := func(r *http.Request) (identity.Principal, bool) { return httpd.PrincipalFrom(r.Context()) }
@@ -196,5 +200,6 @@ func (a *app) serve(ctx context.Context, d *desk, c config, insecure bool) error
 	} else {
 		a.note("A client on this machine needs no server: coatcheck connect")
 	}
+	defer d.beside(ctx, sender)()
 	return server.Serve(ctx)
 }
