@@ -1,8 +1,12 @@
 package rest_test
 
 import (
+	"context"
 	"testing"
 
+	"github.com/coatcheck-dev/coatcheck/policy/broker"
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/transport/rest"
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
 
@@ -89,6 +93,45 @@ func TestOnlyDirectReadsGet202(t *testing.T) {
 		problem, _ := got.fields(t)["error"].(map[string]any)
 		if got.status != tt.status || problem["code"] != "APPROVAL_REQUIRED" {
 			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+	}
+}
+
+// looking counts the lists that a desk is asked for.
+type looking struct {
+	rest.Desk
+	lists *int
+}
+
+func (l looking) List(ctx context.Context, who identity.Principal, r broker.ListRequest) (vault.Page, error) {
+	*l.lists++
+	return l.Desk.List(ctx, who, r)
+}
+
+// TestANameIsRead: what says by itself that it means a secret costs no look
+// whether a namespace is there.
+func TestANameIsRead(t *testing.T) {
+	d := newDesk(t, programs)
+	d.put(t, "app/a/key", "v", vault.Change{})
+	token := map[string]string{}
+	for _, scope := range []string{"secrets:read:app/a/key", "secrets:read:app/*"} {
+		token[scope], _ = d.send(t, "program", "POST /v1/tokens", `{"scope":"`+scope+`"}`).fields(t)["token"].(string)
+	}
+	lists := 0
+	d.door = rest.New(looking{d.Broker, &lists}, d.caller, nil)
+	for _, tt := range []struct {
+		scope, target string
+		want          int
+	}{
+		{"secrets:read:app/a/key", "/v1/secrets/app/a/key", 0},
+		{"secrets:read:app/*", "/v1/secrets/app%2Fa/key", 0},
+		{"secrets:read:app/*", "/v1/secrets/app/a/key?version=1", 0},
+		{"secrets:read:app/*", "/v1/secrets/app/a/key", 1},
+	} {
+		lists = 0
+		got := d.send(t, token[tt.scope], "GET "+tt.target, "")
+		if got.status != 200 || lists != tt.want {
+			t.Errorf("%s by %s: %d, %d lists", tt.target, tt.scope, got.status, lists)
 		}
 	}
 }
