@@ -151,11 +151,15 @@ func (r ruling) explain() policy.Explanation {
 // denied is the policy's refusal in the words of [Broker.Explain].
 func (r ruling) denied() error {
 	said := r.explain()
-	code := PolicyDenied
+	return &Denied{Code: r.code(), Rule: said.Rule, Reason: said.Sentence, Next: said.Next, Scope: r.scope()}
+}
+
+// code is that of a refusal.
+func (r ruling) code() Code {
 	if r.beyond {
-		code = ScopeDenied
+		return ScopeDenied
 	}
-	return &Denied{Code: code, Rule: said.Rule, Reason: said.Sentence, Next: said.Next, Scope: r.scope()}
+	return PolicyDenied
 }
 
 func (r ruling) scope() string { return identity.RequiredScope(r.request.Right, r.request.Path) }

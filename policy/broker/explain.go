@@ -70,7 +70,7 @@ func (b *Broker) Explain(ctx context.Context, who identity.Principal, r ExplainR
 		Allowed: said.Allowed, Rule: said.Rule, Reason: said.Sentence, Next: said.Next, Considered: said.Considered,
 	}
 	if !said.Allowed {
-		out.Code = string(PolicyDenied)
+		out.Code = string(asked.code())
 		return out, nil
 	}
 	if r.Right == policy.Set {

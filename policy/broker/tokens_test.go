@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coatcheck-dev/coatcheck/policy"
 	"github.com/coatcheck-dev/coatcheck/policy/approval"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
@@ -93,6 +94,11 @@ rules:
 		}
 		if c.want == broker.ScopeDenied && denied != nil && !strings.HasSuffix(denied.Scope, ":"+string(c.path)) {
 			t.Errorf("%s: names scope %q", name, denied.Scope)
+		}
+	}
+	for path, want := range map[vault.Path]broker.Code{"b/x": broker.ScopeDenied, "a/own/x": broker.PolicyDenied, "a/x": ""} {
+		if got, err := f.Explain(t.Context(), reader, broker.ExplainRequest{Path: path, Right: policy.Reveal}); err != nil || got.Code != string(want) {
+			t.Errorf("%s is explained as %+v, %v", path, got, err)
 		}
 	}
 	page, err := f.List(t.Context(), reader, broker.ListRequest{})
