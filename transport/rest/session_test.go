@@ -23,7 +23,7 @@ import (
 //	STATUS, header fields and body
 //
 // A step may instead be "pass DURATION", which moves the clock, or "keep NAME
-// FIELD", which remembers a field of the answer before as $NAME.
+// FIELD", which remembers a field of the answer before, or of its error, as $NAME.
 func TestSessions(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	must(t, err)
@@ -80,7 +80,11 @@ func (s *session) step(t *testing.T, asked string) string {
 		s.mu.Unlock()
 		return ""
 	case "keep":
-		text, ok := s.last.fields(t)[words[2]].(string)
+		fields := s.last.fields(t)
+		if refused, ok := fields["error"].(map[string]any); ok {
+			fields = refused
+		}
+		text, ok := fields[words[2]].(string)
 		if !ok {
 			t.Fatalf("no %s in %s", words[2], s.last.body)
 		}
