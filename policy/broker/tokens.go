@@ -141,14 +141,14 @@ const (
 // (CONTRACT R7), and returns its id.
 func (b *Broker) approvedToken(tx *sqldb.Tx, j judge, r TokenRequest, tier vault.Tier, now time.Time) (string, error) {
 	spec := b.tokenSpec(j, r, tier)
-	used, err := b.c.Approvals.Spend(tx, spec.Requester, spec.Digest, now)
+	same, missing := b.c.Approvals.Spend(tx, spec.Requester, spec.Digest, now)
 	switch {
-	case err == nil:
-		return used.ID, b.standing(tx, used, now)
-	case errors.Is(err, approval.ErrPending), errors.Is(err, approval.ErrDenied):
-		return "", waits(used, now)
-	case !errors.Is(err, approval.ErrNone):
-		return "", err
+	case missing == nil:
+		return same.ID, b.standing(tx, same, now)
+	case errors.Is(missing, approval.ErrDenied):
+		return "", waits(same, now)
+	case !errors.Is(missing, approval.ErrNone) && !errors.Is(missing, approval.ErrPending):
+		return "", missing
 	}
 	ready, err := b.c.Approvals.Ready(tx, spec.Requester, policy.Token, now)
 	if err != nil {
@@ -157,11 +157,15 @@ func (b *Broker) approvedToken(tx *sqldb.Tx, j judge, r TokenRequest, tier vault
 	for _, one := range ready {
 		asked, err := approvedRequest(one)
 		if err == nil && asked.covers(r) && one.Tier.Rank() >= tier.Rank() && j.agrees(one) {
-			if used, err = b.c.Approvals.SpendID(tx, one.ID, spec.Requester, now); err == nil {
+			used, err := b.c.Approvals.SpendID(tx, one.ID, spec.Requester, now)
+			if err == nil {
 				err = b.standing(tx, used, now)
 			}
 			return used.ID, err
 		}
+	}
+	if errors.Is(missing, approval.ErrPending) {
+		return "", waits(same, now)
 	}
 	return "", &unapproved{spec}
 }

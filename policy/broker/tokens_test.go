@@ -168,6 +168,9 @@ func TestTokenOfGuardedSecrets(t *testing.T) {
 	if err != nil || r.Description != "for the job" || r.Tier != vault.Sensitive || len(r.Scopes) != 1 || r.Scopes[0] != "secrets:*:p/*" {
 		t.Errorf("%+v, %v", r, err)
 	}
+	narrow := broker.TokenRequest{Scopes: scopes(t, "secrets:read:p/k*"), TTL: time.Minute, MaxUses: 5, Addrs: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}
+	_, err = ask(narrow) // is pending itself when the wider one is approved
+	wantDenied(t, err, broker.ApprovalRequired)
 	if _, err := f.Approve(t.Context(), ada, id, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +183,6 @@ func TestTokenOfGuardedSecrets(t *testing.T) {
 			t.Errorf("%s: the same request", name)
 		}
 	}
-	narrow := broker.TokenRequest{Scopes: scopes(t, "secrets:read:p/k*"), TTL: time.Minute, MaxUses: 5, Addrs: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}
 	reader, issued := f.token(t, who, narrow)
 	if issued.Approval != id || issued.Tier != vault.Sensitive {
 		t.Errorf("%+v", issued.Token)
