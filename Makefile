@@ -19,6 +19,7 @@ say = @printf '\n== %s\n'
 buildvcs := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo true || echo false)
 
 js       := transport/mcp/clients/testdata/js
+published := transport/rest/clients/testdata/js
 frameworks := examples/frameworks
 suite    := transport/mcp/conformance/testdata/js
 # Programs that only tests start. They live under testdata, where ./... does not look.
@@ -97,7 +98,7 @@ race:
 	@.tools/need cc
 	CGO_ENABLED=1 go test -race -count=1 -timeout 20m ./...
 
-clients: $(js)/node_modules/.package-lock.json $(frameworks)/node_modules/.package-lock.json $(suite)/node_modules/.package-lock.json
+clients: $(js)/node_modules/.package-lock.json $(published)/node_modules/.package-lock.json $(frameworks)/node_modules/.package-lock.json $(suite)/node_modules/.package-lock.json
 
 # No install script of any package runs: Node itself comes as a locked package that is nothing but its binary.
 $(js)/node_modules/.package-lock.json: $(js)/package.json $(js)/package-lock.json
@@ -105,6 +106,12 @@ $(js)/node_modules/.package-lock.json: $(js)/package.json $(js)/package-lock.jso
 	@.tools/need npm
 	cd $(js) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@.tools/need node $(js)
+	@touch $@
+
+$(published)/node_modules/.package-lock.json: $(published)/package.json $(published)/package-lock.json
+	$(say) 'install the published clients of the Agent Secret Store'
+	@.tools/need npm
+	cd $(published) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(frameworks)/node_modules/.package-lock.json: $(frameworks)/package.json $(frameworks)/package-lock.json
@@ -172,4 +179,4 @@ soak: fuzz clients sources
 	CGO_ENABLED=0 go test -count=1 -timeout 30m -run '^TestHTTP(Malformed|EqualIDs)$$' ./transport/mcp -faults.messages=10000 -faults.calls=100000
 
 clean:
-	rm -rf coatcheck coatcheck.exe .cache $(js)/node_modules $(frameworks)/node_modules $(suite)/node_modules
+	rm -rf coatcheck coatcheck.exe .cache $(js)/node_modules $(published)/node_modules $(frameworks)/node_modules $(suite)/node_modules

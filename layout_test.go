@@ -49,7 +49,7 @@ var layers = [][]string{
 }
 
 // testOnly are folders that hold tests and nothing else.
-var testOnly = []string{"transport/cli/faults", "transport/mcp/bench", "transport/mcp/clients", "examples", "transport/mcp/conformance"}
+var testOnly = []string{"transport/cli/faults", "transport/mcp/bench", "transport/mcp/clients", "transport/rest/clients", "examples", "transport/mcp/conformance"}
 
 // reserved are imports that only some packages may have: what opens a vault, and
 // libraries that are kept behind one package of ours.
