@@ -200,7 +200,7 @@ func TestCoatcheck(t *testing.T) {
 		token := ask()
 		_, err := agent.WaitForApproval(ctx, token.ApprovalRequestID, &client.WaitOptions{Timeout: 50 * time.Millisecond})
 		wantKind(t, err, client.ErrApprovalPending)
-		d.decide(t, token.ApprovalRequestID, "approve")
+		d.decide(ctx, t, token.ApprovalRequestID, "approve")
 		approved, err := agent.WaitForApproval(ctx, token.ApprovalRequestID, &client.WaitOptions{Timeout: time.Minute})
 		if err != nil || approved.ID == "" || approved.TTL != time.Minute {
 			t.Fatalf("got %+v, %v", approved, err)
@@ -215,7 +215,7 @@ func TestCoatcheck(t *testing.T) {
 			t.Errorf("claimed again: %v", err)
 		}
 		token = ask()
-		d.decide(t, token.ApprovalRequestID, "deny")
+		d.decide(ctx, t, token.ApprovalRequestID, "deny")
 		_, err = agent.WaitForApproval(ctx, token.ApprovalRequestID, nil)
 		if wantKind(t, err, client.ErrPermission); !errors.Is(err, client.ErrApprovalDenied) {
 			t.Errorf("denied: %v", err)
@@ -233,7 +233,7 @@ func TestCoatcheck(t *testing.T) {
 		if !ok || pending.ApprovalRequestID == "" {
 			t.Fatalf("got %v", err)
 		}
-		d.decide(t, pending.ApprovalRequestID, "approve")
+		d.decide(ctx, t, pending.ApprovalRequestID, "approve")
 		token, err := agent.WaitForApproval(ctx, pending.ApprovalRequestID, nil)
 		if err != nil || !token.Value.IsZero() || !token.ExpiresAt.IsZero() {
 			t.Fatalf("got %+v, %v", token, err)
@@ -330,7 +330,7 @@ func TestCoatcheckAsEditionB(t *testing.T) {
 	if !ok {
 		t.Fatalf("got %v", err)
 	}
-	d.decide(t, pending.ApprovalRequestID, "approve")
+	d.decide(ctx, t, pending.ApprovalRequestID, "approve")
 	if _, err := agent.WaitForApproval(ctx, pending.ApprovalRequestID, nil); err != nil {
 		t.Fatal(err)
 	}

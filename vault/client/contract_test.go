@@ -93,13 +93,13 @@ type desk struct {
 }
 
 // decide says "approve" or "deny" to a request, as an admin.
-func (d *desk) decide(t *testing.T, id, verdict string) {
+func (d *desk) decide(ctx context.Context, t *testing.T, id, verdict string) {
 	t.Helper()
 	act := d.broker.Approve
 	if verdict == "deny" {
 		act = d.broker.Deny
 	}
-	if _, err := act(t.Context(), d.admin, id, "because"); err != nil {
+	if _, err := act(ctx, d.admin, id, "because"); err != nil {
 		t.Fatal(err)
 	}
 }

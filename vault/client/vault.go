@@ -52,8 +52,11 @@ func (v *Vault) Get(ctx context.Context, p vault.Path, version int) (vault.Secre
 		return vault.Secret{}, v.expired(ctx, p, theirs(err))
 	}
 	m, err := kept(s.Metadata)
+	if err != nil {
+		return vault.Secret{}, err
+	}
 	m.Binary = !s.Value.IsText()
-	return vault.Secret{Metadata: m, Value: s.Value}, err
+	return vault.Secret{Metadata: m, Value: s.Value}, nil
 }
 
 // expired tells a secret that has expired from one that is not there: the service
