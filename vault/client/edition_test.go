@@ -238,3 +238,47 @@ func TestEditionBApproval(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestBoundedMemory: a client that asks for ever more keeps the newest of it.
+func TestBoundedMemory(t *testing.T) {
+	const many = 300
+	issued, pending := 0, false
+	c := clientOf(t, func(r *http.Request) (*http.Response, error) {
+		switch {
+		case r.URL.Path == "/v1/tokens" && pending:
+			issued++
+			return response(202, `{"requires_approval":true,"approval_id":"apr_`+strconv.Itoa(issued)+`"}`), nil
+		case r.URL.Path == "/v1/tokens":
+			issued++
+			return response(200, `{"token":"t`+strconv.Itoa(issued)+`","expires_at":"2100-01-01T00:00:00Z"}`), nil
+		case strings.HasPrefix(r.URL.Path, "/v1/approvals/"):
+			return response(200, `{"status":"approved"}`), nil
+		}
+		return response(200, `{"value":"v"}`), nil
+	}, editionB)
+	get := func(i int) {
+		if _, err := c.GetSecret(t.Context(), "n/"+strconv.Itoa(i), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range many {
+		get(i)
+	}
+	get(many - 1)
+	want(t, "tokens, the newest asked for again", issued, many)
+	get(0)
+	want(t, "tokens, the oldest asked for again", issued, many+1)
+
+	issued, pending = 0, true
+	for i := range many {
+		if _, err := c.RequestToken(t.Context(), client.TokenOptions{Scope: "secrets:read:n/" + strconv.Itoa(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pending = false
+	for id, known := range map[string]bool{"apr_300": true, "apr_1": false} {
+		if token, err := c.WaitForApproval(t.Context(), id, nil); err != nil || token.Value.IsZero() == known {
+			t.Errorf("%s: %+v, %v", id, token, err)
+		}
+	}
+}

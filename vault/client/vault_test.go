@@ -58,6 +58,19 @@ func TestVaultRequests(t *testing.T) {
 	}
 }
 
+// TestVaultListGoesOn: a page of which nothing starts as it should is not taken
+// for an empty one.
+func TestVaultListGoesOn(t *testing.T) {
+	s := script(
+		t, exchange{request: "GET /v1/secrets?limit=2&namespace=n", answer: `{"items":[{"path":"n/a"},{"path":"n/b"}],"next_cursor":"c"}`},
+		exchange{request: "GET /v1/secrets?cursor=c&limit=2&namespace=n", answer: `{"items":[{"path":"n/ma"},{"path":"n/z"}],"next_cursor":"d"}`},
+	)
+	page, err := s.of().Vault().List(t.Context(), vault.Query{Prefix: "n/m", Limit: 2})
+	if err != nil || len(page.Items) != 1 || page.Items[0].Path != "n/ma" || page.Next != "d" {
+		t.Errorf("%+v, %v", page, err)
+	}
+}
+
 // TestVaultErrors has the errors of a vault that the service's codes stand for,
 // each beside the client's own.
 func TestVaultErrors(t *testing.T) {
