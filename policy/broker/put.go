@@ -26,13 +26,13 @@ import (
 // else (see [agentsChange]).
 //
 // Errors: those of [vault.Vault.Put], *[Denied]. An agent that may not list p
-// learns nothing but whether its value was stored: it gets the path alone, and what
-// stands in its way is always the same [Unavailable]. A token to write is told what
-// its agent would be.
+// learns nothing but whether its value was stored: it gets its own words back, as
+// the first version of a new secret has them, and what stands in its way is always
+// the same [Unavailable]. A token to write is told what its agent would be.
 func (b *Broker) Put(ctx context.Context, who identity.Principal, p vault.Path, c vault.Change) (vault.Metadata, error) {
 	meta, _, err := b.put(ctx, who, p, c)
 	if err == nil && !b.judge(who.AsReader()).showsThis(meta) {
-		return vault.Metadata{Path: p}, nil
+		meta, err = c.Apply(vault.Metadata{Path: p}, b.now())
 	}
 	return meta, err
 }

@@ -392,7 +392,8 @@ rules:
 		t.Errorf("%q", said)
 	}
 	for _, p := range []vault.Path{"p/key", "p/new"} {
-		if got, err := f.Put(t.Context(), who, p, vault.Change{Value: value}); err != nil || !reflect.DeepEqual(got, vault.Metadata{Path: p}) {
+		own := vault.Metadata{Path: p, Version: 1, Type: vault.Custom, Tier: vault.Standard, CreatedAt: f.now(), UpdatedAt: f.now()}
+		if got, err := f.Put(t.Context(), who, p, vault.Change{Value: value}); err != nil || !reflect.DeepEqual(got, own) {
 			t.Errorf("%+v, %v", got, err)
 		}
 		items := []broker.ImportItem{{Path: p, Change: vault.Change{Value: value}}}
