@@ -50,7 +50,7 @@ func (d *desk) ass(t *testing.T, key string, args ...string) (r ran) {
 	return ran{out.String(), errText.String(), cmd.ProcessState.ExitCode()}
 }
 
-// does runs a command that must succeed and returns its standard output.
+// assDoes runs a command that must succeed and returns its standard output.
 func (d *desk) assDoes(t *testing.T, key string, args ...string) string {
 	t.Helper()
 	r := d.ass(t, key, args...)

@@ -182,7 +182,7 @@ func (h *heard) String() string {
 	return h.text.String()
 }
 
-// node is the Node that runs the clients: the locked one of the MCP clients
+// nodeOnce finds the Node that runs the clients: the locked one of the MCP clients
 // where npm has it for this system, else the one on the PATH.
 var nodeOnce = sync.OnceValues(func() (string, error) {
 	if _, err := os.Stat(filepath.Join(clientFolder, "node_modules", ".package-lock.json")); err != nil {
@@ -208,7 +208,7 @@ func node(t *testing.T) string {
 	return path
 }
 
-// binary builds coatcheck as it is released, once.
+// binaryOnce builds coatcheck as it is released.
 var binaryOnce = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(scratch, "coatcheck")
 	cmd := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", path, "github.com/coatcheck-dev/coatcheck")
