@@ -98,6 +98,9 @@ func TestWebhookCursor(t *testing.T) {
 	if s := f.webhook(t, "w"); s != (broker.WebhookState{Sent: 3}) {
 		t.Errorf("%+v", s)
 	}
+	if s := f.webhook(t, "v"); s.Sent != 1 {
+		t.Errorf("another one's coming moved it: %+v", s)
+	}
 }
 
 // TestWebhookLease: one sender at a time, until it is done or taken to have died;

@@ -23,7 +23,8 @@ func (a *app) serveCommand() *cobra.Command {
 		Use: "serve", Short: "Serve agents over Streamable HTTP, SSE and REST", Args: nothing,
 		Long: "Listens (by default on 127.0.0.1:7420) and serves MCP to agents with a key from 'coatcheck agent\n" +
 			"add': Streamable HTTP at /mcp, and for older clients SSE at /sse (with /messages). Programs have\n" +
-			"REST below /v1, as far as a rule has doors: [rest]; /v1/openapi.json describes it. On SIGINT and\n" +
+			"REST below /v1, as far as a rule has doors: [rest]; /v1/openapi.json describes it. The webhooks in\n" +
+			"config.yaml are told of approvals and rotations, in whichever process they happen. On SIGINT and\n" +
 			"SIGTERM it answers the calls under way and ends. Beyond loopback it needs TLS: tls_cert and\n" +
 			"tls_key in config.yaml. With socket and socket_users there it also serves agents of other users\n" +
 			"of this machine, who then cannot read the home; see examples/deploy.",

@@ -29,6 +29,8 @@ type record struct {
 	due    map[string]time.Time
 	failed []broker.WebhookFailure
 	grown  chan struct{}
+
+	key, reads int // the version of the key, and how often it was read
 }
 
 func newRecord() *record {
@@ -86,15 +88,21 @@ func (d *record) SettleWebhook(_ context.Context, _ identity.Principal, id, _ st
 	return nil
 }
 
-func (*record) Describe(context.Context, identity.Principal, vault.Path) (vault.Metadata, error) {
-	return vault.Metadata{Version: 1}, nil
+func (d *record) Describe(context.Context, identity.Principal, vault.Path) (vault.Metadata, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return vault.Metadata{Version: d.key}, nil
 }
 
-func (*record) History(context.Context, identity.Principal, vault.Path) ([]vault.Version, error) {
-	return []vault.Version{{Number: 1, Current: true}}, nil
+func (d *record) History(ctx context.Context, who identity.Principal, path vault.Path) ([]vault.Version, error) {
+	meta, err := d.Describe(ctx, who, path)
+	return []vault.Version{{Number: meta.Version, Current: true}}, err
 }
 
-func (*record) Reveal(context.Context, identity.Principal, vault.Path, int) (vault.Secret, error) {
+func (d *record) Reveal(context.Context, identity.Principal, vault.Path, int) (vault.Secret, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.reads++
 	return vault.Secret{Value: secret.New([]byte(signingKey))}, nil
 }
 
@@ -110,7 +118,7 @@ func status(n int, header ...redeem.Field) (*redeem.Response, error) {
 }
 
 // running runs a sender until stop is called, which returns how long that took.
-func running(t *testing.T, d *record, p post, urls ...string) (stop func() time.Duration) {
+func running(t *testing.T, d webhook.Desk, p post, urls ...string) (stop func() time.Duration) {
 	t.Helper()
 	var targets []webhook.Target
 	for _, u := range urls {
@@ -337,6 +345,56 @@ func TestEventsOfWebhooksAreNotSent(t *testing.T) {
 		s.Run(ctx)
 		if n != 1 {
 			t.Error(n)
+		}
+	})
+}
+
+// TestKeyIsReadWhenItChanges, and not for each message: every reading stands on
+// record.
+func TestKeyIsReadWhenItChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newRecord()
+		stop := running(t, d, func(context.Context, string) (*redeem.Response, error) { return status(200) }, hookURL)
+		for range 20 {
+			d.add("secret.rotated")
+		}
+		time.Sleep(10 * time.Second)
+		d.mu.Lock()
+		if d.reads != 1 {
+			t.Errorf("read %d times", d.reads)
+		}
+		d.key++
+		d.mu.Unlock()
+		d.add("secret.rotated")
+		time.Sleep(10 * time.Second)
+		stop()
+		if d.reads != 2 {
+			t.Errorf("read %d times", d.reads)
+		}
+	})
+}
+
+// overtaken is a desk on which another sender is faster with the first event.
+type overtaken struct{ *record }
+
+func (d overtaken) HoldWebhook(ctx context.Context, who identity.Principal, id, holder string) (broker.WebhookState, bool, error) {
+	d.mu.Lock()
+	d.rows[id] = broker.WebhookState{Sent: max(1, d.rows[id].Sent)}
+	d.mu.Unlock()
+	return d.record.HoldWebhook(ctx, who, id, holder)
+}
+
+// TestAnotherWasFaster: what is found sent once the lease is taken is not repeated.
+func TestAnotherWasFaster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, n := overtaken{newRecord()}, 0
+		d.add("secret.rotated")
+		d.add("secret.rotated")
+		stop := running(t, d, func(context.Context, string) (*redeem.Response, error) { n++; return status(200) }, hookURL)
+		time.Sleep(10 * time.Second)
+		stop()
+		if s := d.rows[idOf(t, hookURL)]; n != 1 || s.Sent != 2 {
+			t.Errorf("%d messages, %+v", n, s)
 		}
 	})
 }

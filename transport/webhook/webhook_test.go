@@ -281,6 +281,16 @@ func TestRotatedKey(t *testing.T) {
 	if m.verify(t, signingKey) == nil || strings.Contains(m.header.Get("Webhook-Signature"), " ") {
 		t.Error("signed with a key that is retired")
 	}
+	d.attempt(t)
+
+	// One that was replaced, not rotated, can still be read by its number and signs nothing.
+	d.put(t, keyPath, signingKey, vault.Change{})
+	d.rotate(t, "a")
+	m = v.next(t)
+	must(t, m.verify(t, signingKey))
+	if m.verify(t, key) == nil {
+		t.Error("signed with a key that was replaced")
+	}
 }
 
 // TestKeyGoesAway: without its key a webhook fails, and goes on when there is one.
@@ -341,5 +351,30 @@ func TestTargetsAreChecked(t *testing.T) {
 	}
 	if _, err := webhook.New(t.Context(), d, d.by(t, func() string { k, _ := d.AddAgent(t.Context(), owner, identity.NewAgent{Name: "x"}); return k }()), redeem.NewClient(nil), []webhook.Target{good}, nil); err == nil {
 		t.Error("an agent may send")
+	}
+}
+
+// TestAfterAKill: the lease of a sender that died in the middle of an attempt runs
+// out, and the event is sent by the next one.
+func TestAfterAKill(t *testing.T) {
+	d := newDesk(t)
+	d.put(t, "a", "value-of-a", vault.Change{})
+	v := newReceiver(t, nil)
+	target := webhook.Target{URL: v.URL, Secret: keyPath}
+	d.sending(t, target)()
+	to, err := redeem.ParseEndpoint(v.URL, nil)
+	must(t, err)
+	if _, held, err := d.HoldWebhook(t.Context(), owner, webhook.ID(to), "killed"); err != nil || !held {
+		t.Fatal(held, err)
+	}
+	d.rotate(t, "a")
+	d.sending(t, target)
+	d.rotate(t, "a") // wakes the sender, if that were needed
+	v.silent(t)
+	d.house.pass(broker.WebhookLease)
+	for _, want := range []int{2, 3} {
+		if m := v.next(t); version(t, m) != want {
+			t.Errorf("%s", m.body)
+		}
 	}
 }
