@@ -272,6 +272,7 @@ func TestNoValueShowsAnywhere(t *testing.T) {
 	s.policy(`version: 1
 rules:
   - {name: all, agents: ["*"], paths: ["*"], allow: [list, use, rotate, set, delete]}
+  - {name: programs, agents: ["remote"], doors: [rest], paths: ["*"], allow: [list, reveal, rotate, set, delete, token]}
 `)
 	say, end := s.stdio()
 	s.setAndDelete(say, own)
@@ -299,6 +300,7 @@ rules:
 	}
 	s.everyTool(overHTTP, api.URL, bearer, query)
 	s.setAndDelete(overHTTP, own)
+	s.everyRoute(base, key, own)
 	for _, headers := range []map[string]string{
 		{"Authorization": "Bearer " + bearer},
 		{"Host": "evil.example"},
