@@ -21,6 +21,7 @@ import (
 //	vault_versions     sealed heads and bodies (package embedded)
 //	agents, handles    a MAC in each row, under this key
 //	admins, tokens     the same, since they exist: none is ever adopted
+//	approvals          the same, with its votes in the row (package approval)
 //	clock              a MAC in its one row, under this key (package clock)
 //	audit_leaves       signed checkpoints and the anchor
 //	audit_tiles        the signed root, recomputed
@@ -28,6 +29,9 @@ import (
 //	audit_keys         sealed by the vault's keyring
 //	rates              nothing: a pace is no right, and a row can be removed as
 //	                   well as changed; forgetting it gives one burst
+//	accesses           nothing: it informs people, and the record says the same
+//	webhooks           nothing: who can write the file can keep messages from
+//	                   being sent; what is in them comes from the record
 //
 // A vault from before rows were authenticated has them adopted here, once, as
 // they are found. The schema's version is in the file, so that it proves

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coatcheck-dev/coatcheck/policy/approval"
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
 	"github.com/coatcheck-dev/coatcheck/policy/clock"
@@ -23,9 +24,9 @@ import (
 
 // small is a small vault with something of everything in it, closed.
 type small struct {
-	dir     string // the home
-	version int    // of the schema
-	key     string // of the agent web
+	dir     string   // the home
+	version int      // of the schema
+	keys    []string // of the agent web, two admins and two tokens
 	tickets []string
 	at      time.Time // when it was made
 }
@@ -42,7 +43,14 @@ func newSmall(t *testing.T) *small {
 	run("value of c", "secret", "set", "c/d/e")
 	run("", "secret", "delete", "c/d/e")
 	s := &small{dir: filepath.Join(h.dir, "home"), at: time.Now()}
-	s.key = trimmed(run("", "agent", "add", "web"))
+	s.keys = []string{trimmed(run("", "agent", "add", "web")), trimmed(run("", "admin", "add", "ada")), trimmed(run("", "admin", "add", "bob"))}
+	s.keys = append(s.keys,
+		trimmed(run("", "token", "issue", "--agent", "web", "--scope", "secrets:read:a/*", "--max-uses", "3")),
+		trimmed(run("", "token", "issue", "--agent", "web", "--scope", "secrets:*:b", "--ttl", "2h", "--ip", "10.0.0.0/8", "--description", "for b")))
+	run("value of g", "secret", "set", "g/one", "--to", api, "--tier", "sensitive")
+	run("value of g", "secret", "set", "g/two", "--to", api, "--tier", "critical")
+	run("", "secret", "get", "a/one")
+	run("", "secret", "get", "b")
 	run("", "agent", "add", "desk", "--stdio")
 	run("", "agent", "add", "gone", "--stdio")
 	run("", "agent", "revoke", "gone")
@@ -57,6 +65,12 @@ func newSmall(t *testing.T) *small {
 	}
 	if _, err := c.tool("http_request", map[string]any{"url": api, "headers": map[string]any{"Authorization": "Bearer " + s.tickets[0]}}); err != nil {
 		t.Fatal(err)
+	}
+	for _, path := range []string{"g/one", "g/two"} {
+		no := refused{}
+		if _, err := c.tool("get_secret", map[string]any{"path": path}); !errors.As(err, &no) || no.code != "approval_required" {
+			t.Fatal(err)
+		}
 	}
 	if err := c.close(); err != nil {
 		t.Fatal(err)
@@ -147,18 +161,42 @@ func (s *small) askOpen(ctx context.Context, db *sqldb.DB, dir string, f *facts)
 	// One transaction each, so that damage in one place ends one answer.
 	view := func(fn func(tx *sqldb.Tx) error) { _ = db.View(ctx, fn) }
 	agents, handles := identity.New(rows), handle.New(rows)
+	for i, key := range s.keys {
+		for _, addr := range []string{"", "10.1.2.3"} {
+			view(func(tx *sqldb.Tx) error {
+				who, err := agents.ByCredential(tx, key, addr, s.at)
+				if err == nil {
+					f.add(fmt.Sprintf("key %d from %q is of", i, addr), []any{who.ID(), who.Tier, who.Bounds.Token.Strings()})
+				}
+				return err
+			})
+		}
+	}
+	for kind, list := range map[string]func(*sqldb.Tx) ([]identity.Registration, error){"agent": agents.List, "admin": agents.Admins} {
+		view(func(tx *sqldb.Tx) error {
+			all, err := list(tx)
+			for _, a := range all {
+				if !a.Damaged {
+					f.add(kind, a)
+				}
+			}
+			return err
+		})
+	}
 	view(func(tx *sqldb.Tx) error {
-		who, err := agents.ByCredential(tx, s.key, "", s.at)
-		if err == nil {
-			f.add("the key is of", who.ID())
+		all, _, err := agents.Tokens(tx, "", "", 10, s.at)
+		for _, one := range all {
+			if !one.Damaged {
+				f.add("token", []any{one, one.Scopes.Strings()})
+			}
 		}
 		return err
 	})
 	view(func(tx *sqldb.Tx) error {
-		list, err := agents.List(tx)
-		for _, a := range list {
-			if !a.Damaged {
-				f.add("agent", a)
+		page, err := approval.New(rows).List(tx, approval.Query{Limit: 10}, s.at)
+		for _, one := range page.Items {
+			if !one.Damaged {
+				f.add("request", one)
 			}
 		}
 		return err

@@ -20,8 +20,8 @@ type table struct {
 // authenticated are the tables of which broker.OpenRows tells what authenticates
 // them.
 var authenticated = []string{
-	"agents", "audit_checkpoints", "audit_keys", "audit_leaves", "audit_tiles", "clock", "handles", "rates",
-	"vault_keyring", "vault_secrets", "vault_versions",
+	"accesses", "admins", "agents", "approvals", "audit_checkpoints", "audit_keys", "audit_leaves", "audit_tiles", "clock", "handles", "rates",
+	"tokens", "vault_keyring", "vault_secrets", "vault_versions", "webhooks",
 }
 
 // exchangeRows exchanges, between each two rows of each table that there
