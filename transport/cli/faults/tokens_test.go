@@ -91,13 +91,21 @@ func (d *desks) one() string {
 	return ""
 }
 
-// end asks every server that runs to end.
-func (d *desks) end() {
+// end kills every server, one that is just being started too, until all are gone.
+func (d *desks) end(all *sync.WaitGroup) {
 	d.over.Store(true)
-	d.home.mu.Lock()
-	defer d.home.mu.Unlock()
-	for cmd := range d.alive {
-		_ = cmd.Process.Signal(os.Interrupt)
+	gone := make(chan struct{})
+	go func() {
+		all.Wait()
+		close(gone)
+	}()
+	for {
+		select {
+		case <-gone:
+			return
+		case <-time.After(10 * time.Millisecond):
+			d.kill()
+		}
 	}
 }
 
@@ -220,8 +228,7 @@ func TestTokensKilled(t *testing.T) {
 	for d.one() == "" && !d.over.Load() { // some moments with nobody killed
 		time.Sleep(10 * time.Millisecond)
 	}
-	d.end()
-	all.Wait()
+	d.end(&all)
 	tally := map[int]int{}
 	for _, op := range history {
 		tally[op.Output.(spent).outcome]++
