@@ -100,7 +100,7 @@ func (b *Broker) spec(r ruling, meta vault.Metadata, p plea) approval.Spec {
 	value := p.value.Reveal()
 	defer clear(value)
 	return approval.Spec{
-		Digest: b.c.Approvals.Digest(append(parts, string(value))...), Requester: who.ID(), Agent: agentOf(who),
+		Digest: b.c.Approvals.Digest(value, parts...), Requester: who.ID(), Agent: agentOf(who),
 		Action: r.request.Right, Path: meta.Path, Tier: meta.Tier, Details: details, Client: label(who.Client), Addr: who.Addr, Rule: r.Rule,
 		Approval: terms,
 	}

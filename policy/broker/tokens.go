@@ -190,7 +190,7 @@ func (b *Broker) tokenSpec(j judge, r TokenRequest, tier vault.Tier) approval.Sp
 		parts = append(parts, d.Name, d.Text)
 	}
 	return approval.Spec{
-		Digest: b.c.Approvals.Digest(parts...), Requester: who.ID(), Agent: agentID(tokenAgent(who, r)), Action: policy.Token, Scopes: r.Scopes.Strings(), Tier: tier,
+		Digest: b.c.Approvals.Digest(nil, parts...), Requester: who.ID(), Agent: agentID(tokenAgent(who, r)), Action: policy.Token, Scopes: r.Scopes.Strings(), Tier: tier,
 		Details: details, Description: r.Description, Client: label(who.Client), Addr: who.Addr, Approval: terms,
 	}
 }
