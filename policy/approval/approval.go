@@ -104,9 +104,9 @@ const maxSkew = 5 * time.Minute
 var (
 	// ErrUnknown: no such request, or not this requester's. List the requests.
 	ErrUnknown = errors.New("no such approval request")
-	// ErrOwnRequest: the one who asks is not one who agrees or denies. Ask another
-	// admin, or cancel it.
-	ErrOwnRequest = errors.New("this is your own request")
+	// ErrOwnRequest: the one who asks is not one who agrees or denies, and neither
+	// agrees who had in its hands what it is asked with. Ask another admin.
+	ErrOwnRequest = errors.New("this is your own request, or one of an agent or token that you made")
 	// ErrVoted: this admin has agreed already. Another one is needed.
 	ErrVoted = errors.New("you have approved this request already")
 	// ErrSettled: the request is not in a state in which that can be done; its

@@ -13,9 +13,12 @@ import (
 )
 
 // AddAgent registers an agent, for the owner and admins, and returns its key, or
-// "" for a stdio agent. The key is not stored and cannot be shown again. Errors:
-// [identity.ErrAgentExists], *[vault.InvalidError], *[Denied].
+// "" for a stdio agent. The key is not stored and cannot be shown again. An admin
+// stands in the agent's registration, whatever a says, since that key was in its
+// hands ([Broker.Approve]). Errors: [identity.ErrAgentExists],
+// *[vault.InvalidError], *[Denied].
 func (b *Broker) AddAgent(ctx context.Context, who identity.Principal, a identity.NewAgent) (key string, err error) {
+	a.Registrar = adminID(who)
 	err = b.managed(ctx, who, audit.Entry{Event: "agent.created", Target: a.Name}, func(tx *sqldb.Tx, now time.Time) (err error) {
 		key, err = b.c.Agents.Add(tx, a, now)
 		return err

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"slices"
 
 	"github.com/coatcheck-dev/coatcheck/policy/approval"
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
@@ -47,11 +48,21 @@ func (b *Broker) Approval(ctx context.Context, who identity.Principal, id string
 }
 
 // Approve gives an admin's vote. With the last one that is needed the request
-// passes, once its delay is over. Errors: [approval.ErrUnknown],
-// [approval.ErrOwnRequest], [approval.ErrVoted], [approval.ErrSettled], *[Denied].
+// passes, once its delay is over. Who registered the agent that asks, or issued the
+// token that does, has had the credential in its hands, and could be the one who
+// asks: such a vote is refused here, and does not count when the approval is used
+// ([Broker.standing]). Errors: [approval.ErrUnknown], [approval.ErrOwnRequest],
+// [approval.ErrVoted], [approval.ErrSettled], *[Denied].
 func (b *Broker) Approve(ctx context.Context, who identity.Principal, id, reason string) (approval.Request, error) {
 	return b.vote(ctx, who, id, "approval.granted", func(tx *sqldb.Tx, e *audit.Entry) (approval.Request, error) {
-		r, err := b.c.Approvals.Approve(tx, id, who.ID(), reason, e.Time)
+		r, err := b.c.Approvals.Get(tx, id, e.Time)
+		if err == nil {
+			err = b.impartial(tx, r, who.ID())
+		}
+		if err != nil {
+			return r, err
+		}
+		r, err = b.c.Approvals.Approve(tx, id, who.ID(), reason, e.Time)
 		if err == nil && r.ReadyAt.IsZero() {
 			e.Event = "approval.voted" // others must follow
 		}
@@ -59,8 +70,19 @@ func (b *Broker) Approve(ctx context.Context, who identity.Principal, id, reason
 	})
 }
 
-// Deny ends a request, also while its delay runs. Errors: those of [Broker.Approve]
-// but for ErrVoted.
+// impartial refuses the vote of an admin who has had in its hands what a request
+// was made with. Errors: [approval.ErrOwnRequest], [vault.ErrCorrupt].
+func (b *Broker) impartial(tx *sqldb.Tx, r approval.Request, admin string) error {
+	sponsors, err := b.c.Agents.Sponsors(tx, r.Requester)
+	if err == nil && slices.Contains(sponsors, admin) {
+		err = approval.ErrOwnRequest
+	}
+	return err
+}
+
+// Deny ends a request, also while its delay runs, and also for who registered the
+// agent that asks: no opens nothing. Errors: those of [Broker.Approve] but for
+// ErrVoted.
 func (b *Broker) Deny(ctx context.Context, who identity.Principal, id, reason string) (approval.Request, error) {
 	return b.vote(ctx, who, id, "approval.denied", func(tx *sqldb.Tx, e *audit.Entry) (approval.Request, error) {
 		return b.c.Approvals.Deny(tx, id, who.ID(), reason, e.Time)

@@ -65,10 +65,22 @@ func (b *Broker) clear(tx *sqldb.Tx, r ruling, meta vault.Metadata, e *audit.Ent
 	return nil
 }
 
-// standing refuses what somebody agreed to who is no admin any more. Their votes
-// are withdrawn when they are revoked; this finds a row that was put back.
+// standing refuses what somebody agreed to who is no admin any more, or by whose
+// hands went what the request is now used with. The votes of the former are withdrawn
+// when they are revoked; this finds a row that was put back. The latter do not vote
+// ([Broker.Approve]), and who registers an agent anew ends what it has asked for;
+// this counts again, when it matters.
 func (b *Broker) standing(tx *sqldb.Tx, r approval.Request, now time.Time) error {
 	for _, v := range r.Votes {
+		if err := b.impartial(tx, r, v.Admin); errors.Is(err, approval.ErrOwnRequest) {
+			return &Denied{
+				Code: ApprovalRequired, Approval: r.ID, Rule: r.Rule,
+				Reason: "The request " + r.ID + " was approved by the admin who registered this agent or issued this token, which does not count.",
+				Next:   "Ask again when it has expired, at " + r.ExpiresAt.Format(time.RFC3339) + ", and have another admin approve that.",
+			}
+		} else if err != nil {
+			return err
+		}
 		name := strings.TrimPrefix(v.Admin, string(identity.Admin)+":")
 		if err := b.c.Agents.Alive(tx, identity.Principal{Kind: identity.Admin, Name: name}, now); err != nil {
 			return fmt.Errorf("%w: request %s was approved by an admin who is revoked", vault.ErrCorrupt, r.ID)

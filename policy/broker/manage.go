@@ -11,3 +11,12 @@ import (
 func manages(who identity.Principal) bool {
 	return who.Kind == identity.Owner || who.Kind == identity.Admin && (who.Door == policy.DoorREST || who.Door == policy.DoorCLI)
 }
+
+// adminID is the id under which what who makes for others is kept: "" of who is no
+// admin.
+func adminID(who identity.Principal) string {
+	if who.Kind != identity.Admin {
+		return ""
+	}
+	return who.ID()
+}

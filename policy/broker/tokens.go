@@ -248,7 +248,7 @@ func inside(inner, outer []netip.Prefix) bool {
 
 func (b *Broker) makeToken(tx *sqldb.Tx, e *audit.Entry, who identity.Principal, r TokenRequest, tier vault.Tier, approved string) (out IssuedToken, err error) {
 	spec := r.spec(tokenAgent(who, r))
-	spec.Tier, spec.Approval = tier, approved
+	spec.Tier, spec.Approval, spec.Issuer = tier, approved, adminID(who)
 	if out.Text, out.Token, err = b.c.Agents.IssueToken(tx, spec, e.Time); err == nil {
 		e.Target = strings.TrimSpace(out.ID + " of " + agentID(out.Agent) + " " + approved)
 	}

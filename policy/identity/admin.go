@@ -11,7 +11,7 @@ import (
 const AdminKeyPrefix = "ass_admin_"
 
 // adminColumns stand in the place of [agentColumns].
-const adminColumns = `name, key_hash, created_at, revoked_at, '', '', '', mac`
+const adminColumns = `name, key_hash, created_at, revoked_at, '', '', '', '', mac`
 
 // adminsOf is the registry of admins, who are not limited and not described.
 func adminsOf(rows *rowmac.Key) registry {

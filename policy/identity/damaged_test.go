@@ -30,6 +30,7 @@ func TestEditedRows(t *testing.T) {
 		"a time that is none":   `UPDATE agents SET created_at = 'soon' WHERE name = 'web'`,
 		"bounds where none are": `UPDATE agents SET namespaces = 'a' WHERE name = 'web'`,
 		"a description":         `UPDATE agents SET description = 'The good one.' WHERE name = 'web'`,
+		"a registrar":           `UPDATE agents SET registrar = 'admin:ada' WHERE name = 'web'`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			db := open(t)

@@ -163,6 +163,7 @@ type Registration struct {
 	Description string
 	Namespaces  Namespaces // what it is limited to; none: not limited
 	Scopes      Scopes     // what it is limited to; none: not limited
+	Registrar   string     // id of the admin who registered an agent; "": the owner did
 	CreatedAt   time.Time
 	RevokedAt   time.Time // zero: live
 	KeyHint     string    // which sort of key it has, nothing of the key; "" over stdio

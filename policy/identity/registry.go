@@ -21,17 +21,18 @@ type registry struct {
 	exists, unknown error
 }
 
-const agentColumns = `name, key_hash, created_at, revoked_at, description, namespaces, scopes, mac`
+const agentColumns = `name, key_hash, created_at, revoked_at, description, namespaces, scopes, registrar, mac`
 
 func agentsOf(rows *rowmac.Key) registry {
 	return registry{
 		rows: rows, table: "agents", noun: "agent", prefix: KeyPrefix, exists: ErrAgentExists, unknown: ErrUnknownAgent,
 		columns: agentColumns,
 		write: func(tx *sqldb.Tx, e *entry, mac []byte) error {
-			_, err := tx.Exec(`INSERT INTO agents (`+agentColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+			_, err := tx.Exec(`INSERT INTO agents (`+agentColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 				ON CONFLICT (name) DO UPDATE SET key_hash = excluded.key_hash, created_at = excluded.created_at, revoked_at = excluded.revoked_at,
-					description = excluded.description, namespaces = excluded.namespaces, scopes = excluded.scopes, mac = excluded.mac`,
-				e.name, e.hash, e.created, e.revoked, e.description, e.namespaces, e.scopes, mac)
+					description = excluded.description, namespaces = excluded.namespaces, scopes = excluded.scopes,
+					registrar = excluded.registrar, mac = excluded.mac`,
+				e.name, e.hash, e.created, e.revoked, e.description, e.namespaces, e.scopes, e.registrar, mac)
 			return err
 		},
 	}
@@ -43,24 +44,28 @@ type entry struct {
 	hash                            []byte // SHA-256 of the key; nil: it has none
 	created, revoked                int64
 	description, namespaces, scopes string
+	registrar                       string // id of the admin who registered it; "": the owner
 	mac                             []byte
 }
 
 // dest is where the registry's columns go, in their order.
 func (e *entry) dest() []any {
-	return []any{&e.name, &e.hash, &e.created, &e.revoked, &e.description, &e.namespaces, &e.scopes, &e.mac}
+	return []any{&e.name, &e.hash, &e.created, &e.revoked, &e.description, &e.namespaces, &e.scopes, &e.registrar, &e.mac}
 }
 
-// fields is what the MAC of an entry is of. The last three columns came later
-// and stand in it only when one of them says something, so that rows from before
-// keep their MAC. A row of four columns has no message in common with one of
-// seven (package rowmac), and seven that say nothing are never written: who
-// empties them leaves a MAC that is not of four columns, and who fills them one
-// that is not of seven.
+// fields is what the MAC of an entry is of. The columns after the first four came
+// later and stand in it only when they say something, so that rows from before keep
+// their MAC: the three of what limits it together, and the registrar. Rows of four,
+// five, seven and eight columns have no message in common (package rowmac), and those
+// that say nothing are never written: who empties a column leaves a MAC of more
+// columns than are asked for, and who fills one a MAC of fewer.
 func (g *registry) fields(e *entry) rowmac.Fields {
 	f := rowmac.Row(g.table).Text(e.name).Bytes(e.hash).Int(e.created).Int(e.revoked)
 	if e.description != "" || e.namespaces != "" || e.scopes != "" {
 		f = f.Text(e.description).Text(e.namespaces).Text(e.scopes)
+	}
+	if e.registrar != "" {
+		f = f.Text(e.registrar)
 	}
 	return f
 }
@@ -185,7 +190,7 @@ func (g *registry) list(tx *sqldb.Tx) ([]Registration, error) {
 func (g *registry) registration(e *entry) Registration {
 	r := Registration{
 		Name: e.name, Stdio: e.hash == nil, Description: e.description, Namespaces: Namespaces{e.namespaces}, Scopes: Scopes{e.scopes},
-		CreatedAt: sqldb.Time(e.created), RevokedAt: sqldb.Time(e.revoked),
+		Registrar: e.registrar, CreatedAt: sqldb.Time(e.created), RevokedAt: sqldb.Time(e.revoked),
 	}
 	if !r.Stdio {
 		r.KeyHint = g.prefix + "…"

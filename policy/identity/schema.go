@@ -6,9 +6,11 @@ import "github.com/coatcheck-dev/coatcheck/vault/sqldb"
 //
 // key_hash is SHA-256 of the key, null for a stdio agent, and hash of a token's
 // text, of which its id is made; since is when the agent that a token belongs to
-// was registered. namespaces, scopes and addrs have one a line. A mac
-// authenticates the other columns of its row, in their order (package rowmac);
-// the last three of an agent only where one of them says something.
+// was registered. namespaces, scopes and addrs have one a line. registrar and
+// issuer are ids of admins, ” of the owner's agents and of tokens that no admin
+// issued. A mac authenticates the other columns of its row, in their order (package
+// rowmac); of an agent description, namespaces and scopes only where one of them
+// says something, and registrar and issuer only where they do.
 func Migrations() []sqldb.Migration {
 	return []sqldb.Migration{
 		{Name: "identity/1", SQL: []string{
@@ -51,6 +53,10 @@ func Migrations() []sqldb.Migration {
 			mac         {blob} NOT NULL
 		) {clustered}`,
 			`CREATE INDEX tokens_by_agent ON tokens (agent, expires_at DESC, id)`,
+		}},
+		{Name: "identity/5", SQL: []string{
+			`ALTER TABLE agents ADD COLUMN registrar {text} NOT NULL DEFAULT ''`,
+			`ALTER TABLE tokens ADD COLUMN issuer {text} NOT NULL DEFAULT ''`,
 		}},
 	}
 }

@@ -28,6 +28,7 @@ type NewAgent struct {
 	Description string     // printable, at most [MaxDescription] bytes
 	Namespaces  Namespaces // what it is limited to; none: not limited
 	Scopes      Scopes     // what it is limited to; none: not limited
+	Registrar   string     // [Principal.ID] of the admin who registers it; "": the owner
 }
 
 // Add registers an agent and returns its key, which is not stored and cannot
@@ -38,7 +39,7 @@ func (s *Store) Add(tx *sqldb.Tx, a NewAgent, now time.Time) (key string, err er
 	if err := checkDescription(a.Description); err != nil {
 		return "", err
 	}
-	e := entry{name: a.Name, description: a.Description, namespaces: a.Namespaces.text, scopes: a.Scopes.text}
+	e := entry{name: a.Name, description: a.Description, namespaces: a.Namespaces.text, scopes: a.Scopes.text, registrar: a.Registrar}
 	return s.agents.add(tx, e, !a.Stdio, now)
 }
 

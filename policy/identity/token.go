@@ -39,6 +39,7 @@ type Token struct {
 	Description string
 	Tier        vault.Tier // the most guarded one that it was approved for
 	Approval    string     // id of that approval; "": it needed none
+	Issuer      string     // id of the admin who issued it for the agent; "": no admin did
 	CreatedAt   time.Time
 	ExpiresAt   time.Time // never zero
 	RevokedAt   time.Time // zero: not revoked
@@ -57,6 +58,7 @@ type TokenSpec struct {
 	Description string
 	Tier        vault.Tier // ""; [vault.Standard]
 	Approval    string
+	Issuer      string // [Principal.ID] of the admin who issues it for the agent; "": no admin does
 }
 
 // Check finds what no token may be made of, without asking whether there is such

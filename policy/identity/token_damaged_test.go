@@ -32,7 +32,7 @@ func TestEditedTokens(t *testing.T) {
 		_, err := s.Add(tx, identity.NewAgent{Name: "strong"}, noon.Add(time.Second))
 		want(t, "add", err, nil)
 		text, token = issue(t, tx, s, everything(t))
-		theirs := identity.TokenSpec{Agent: "strong", Scopes: scopes(t, "*"), TTL: 24 * time.Hour, MaxUses: 9, Tier: vault.Critical, Description: "d", Approval: "apr_2"}
+		theirs := identity.TokenSpec{Agent: "strong", Scopes: scopes(t, "*"), TTL: 24 * time.Hour, MaxUses: 9, Tier: vault.Critical, Description: "d", Approval: "apr_2", Issuer: "admin:bob"}
 		good, other, err = s.IssueToken(tx, theirs, noon.Add(time.Minute))
 		want(t, "issue", err, nil)
 		who, err := s.ByCredential(tx, good, "", noon)
@@ -40,7 +40,7 @@ func TestEditedTokens(t *testing.T) {
 		want(t, "spend another", s.SpendToken(tx, who, noon), nil)
 	})
 	for _, column := range []string{
-		"hash", "agent", "since", "scopes", "addrs", "description", "tier", "approval", "created_at", "expires_at", "revoked_at", "max_uses", "used", "mac",
+		"hash", "agent", "since", "scopes", "addrs", "description", "tier", "approval", "created_at", "expires_at", "revoked_at", "max_uses", "used", "issuer", "mac",
 	} {
 		for name, edit := range map[string]string{
 			"other kind":  `CASE typeof(` + column + `) WHEN 'integer' THEN 'x' WHEN 'blob' THEN 7 ELSE x'00' END`,
@@ -141,10 +141,11 @@ func TestAnInsertedTokenIsDamage(t *testing.T) {
 		issue(t, tx, s, plain(t))
 	})
 	const rest = `agent, since, scopes, addrs, description, tier, approval, created_at, expires_at, revoked_at, max_uses, used`
+	const end = `, issuer FROM tokens`
 	for name, insert := range map[string]string{
-		"no MAC":         `INSERT INTO tokens SELECT '` + id + `', x'` + hexOf(hash[:]) + `', ` + rest + `, x'' FROM tokens`,
-		"the MAC of one": `INSERT INTO tokens SELECT '` + id + `', x'` + hexOf(hash[:]) + `', ` + rest + `, mac FROM tokens`,
-		"the row of one": `INSERT INTO tokens SELECT '` + id + `', hash, ` + rest + `, mac FROM tokens`,
+		"no MAC":         `INSERT INTO tokens SELECT '` + id + `', x'` + hexOf(hash[:]) + `', ` + rest + `, x''` + end,
+		"the MAC of one": `INSERT INTO tokens SELECT '` + id + `', x'` + hexOf(hash[:]) + `', ` + rest + `, mac` + end,
+		"the row of one": `INSERT INTO tokens SELECT '` + id + `', hash, ` + rest + `, mac` + end,
 	} {
 		t.Run(name, func(t *testing.T) {
 			undone(t, db, func(tx *sqldb.Tx, s *identity.Store) {
@@ -270,7 +271,7 @@ func TestTheIDIsNotEnough(t *testing.T) {
 		id, until, line := mint.ID(identity.TokenIDPrefix, mint.Hash(text)), token.ExpiresAt.UnixMicro(), token.Scopes.String()
 		mac := rows.Sum(rowmac.Row("tokens").Text(id).Bytes(other).Text("web").Int(noon.UnixMicro()).Text(line).Text("").Text("").
 			Text("standard").Text("").Int(noon.UnixMicro()).Int(until).Int(0).Int(0).Int(0))
-		_, err := tx.Exec(`INSERT INTO tokens VALUES (?, ?, 'web', ?, ?, '', '', 'standard', '', ?, ?, 0, 0, 0, ?)`,
+		_, err := tx.Exec(`INSERT INTO tokens VALUES (?, ?, 'web', ?, ?, '', '', 'standard', '', ?, ?, 0, 0, 0, ?, '')`,
 			id, other, noon.UnixMicro(), line, noon.UnixMicro(), until, mac)
 		want(t, "insert", err, nil)
 		if got, err := s.Token(tx, id); err != nil || got.Agent != "web" {

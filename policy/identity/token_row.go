@@ -12,7 +12,7 @@ import (
 // tokenColumns is what [tokenRow.dest] takes, in its order.
 //
 //nolint:gosec // names of columns
-const tokenColumns = `id, hash, agent, since, scopes, addrs, description, tier, approval, created_at, expires_at, revoked_at, max_uses, used, mac`
+const tokenColumns = `id, hash, agent, since, scopes, addrs, description, tier, approval, created_at, expires_at, revoked_at, max_uses, used, issuer, mac`
 
 // usable is the condition under which [tokenRow.judge] finds no fault but an
 // address. Its parameters are now and now plus maxSkew.
@@ -29,19 +29,26 @@ type tokenRow struct {
 	since                                      int64 // registration of the agent
 	scopes, addrs, description, tier, approval string
 	created, expires, revoked, maxUses, used   int64
+	issuer                                     string // id of the admin who issued it; "": no admin did
 	mac                                        []byte
 }
 
 func (r *tokenRow) dest() []any {
 	return []any{
 		&r.id, &r.hash, &r.agent, &r.since, &r.scopes, &r.addrs, &r.description, &r.tier, &r.approval,
-		&r.created, &r.expires, &r.revoked, &r.maxUses, &r.used, &r.mac,
+		&r.created, &r.expires, &r.revoked, &r.maxUses, &r.used, &r.issuer, &r.mac,
 	}
 }
 
+// fields leaves out an issuer that is not there, as rows from before there was one
+// do: a row with one more column is another message (package rowmac).
 func (r *tokenRow) fields() rowmac.Fields {
-	return rowmac.Row("tokens").Text(r.id).Bytes(r.hash).Text(r.agent).Int(r.since).Text(r.scopes).Text(r.addrs).Text(r.description).
+	f := rowmac.Row("tokens").Text(r.id).Bytes(r.hash).Text(r.agent).Int(r.since).Text(r.scopes).Text(r.addrs).Text(r.description).
 		Text(r.tier).Text(r.approval).Int(r.created).Int(r.expires).Int(r.revoked).Int(r.maxUses).Int(r.used)
+	if r.issuer != "" {
+		f = f.Text(r.issuer)
+	}
+	return f
 }
 
 func (s *Store) checkToken(r *tokenRow) error {
@@ -63,16 +70,16 @@ func (r *tokenRow) judge(addr string, now time.Time) error {
 func (r *tokenRow) token() Token {
 	return Token{
 		ID: r.id, Agent: r.agent, Scopes: Scopes{r.scopes}, Addrs: addrsOf(r.addrs), Description: r.description,
-		Tier: vault.Tier(r.tier), Approval: r.approval,
+		Tier: vault.Tier(r.tier), Approval: r.approval, Issuer: r.issuer,
 		CreatedAt: sqldb.Time(r.created), ExpiresAt: sqldb.Time(r.expires), RevokedAt: sqldb.Time(r.revoked),
 		MaxUses: int(r.maxUses), Used: int(r.used),
 	}
 }
 
 func (s *Store) insertToken(tx *sqldb.Tx, r *tokenRow) error {
-	_, err := tx.Exec(`INSERT INTO tokens (`+tokenColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	_, err := tx.Exec(`INSERT INTO tokens (`+tokenColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		r.id, r.hash, r.agent, r.since, r.scopes, r.addrs, r.description, r.tier, r.approval,
-		r.created, r.expires, r.revoked, r.maxUses, r.used, s.rows.Sum(r.fields()))
+		r.created, r.expires, r.revoked, r.maxUses, r.used, r.issuer, s.rows.Sum(r.fields()))
 	return err
 }
 

@@ -39,7 +39,7 @@ func everything(tb testing.TB) identity.TokenSpec {
 	}
 	return identity.TokenSpec{
 		Agent: "web", Scopes: scopes(tb, "secrets:read:prod/*", "secrets:write:prod/a"), TTL: 90 * time.Second, MaxUses: 3,
-		Addrs: addrs, Description: "Tagesabschluss", Tier: vault.Sensitive, Approval: "apr_1",
+		Addrs: addrs, Description: "Tagesabschluss", Tier: vault.Sensitive, Approval: "apr_1", Issuer: "admin:ada",
 	}
 }
 
@@ -310,7 +310,7 @@ func TestTooManyTokens(t *testing.T) {
 		fill := func(n int) {
 			exec(t, tx, `DELETE FROM tokens WHERE id LIKE 'fill%'`)
 			_, err := tx.Exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-				INSERT INTO tokens SELECT 'fill' || i, hash, agent, since, scopes, addrs, description, tier, approval, created_at, expires_at, revoked_at, max_uses, used, mac
+				INSERT INTO tokens SELECT 'fill' || i, hash, agent, since, scopes, addrs, description, tier, approval, created_at, expires_at, revoked_at, max_uses, used, mac, issuer
 				FROM tokens, n WHERE id = ?`, n, first.ID)
 			want(t, "fill", err, nil)
 		}

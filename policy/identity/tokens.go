@@ -47,6 +47,7 @@ func (s *Store) IssueToken(tx *sqldb.Tx, spec TokenSpec, now time.Time) (text st
 		id: mint.ID(TokenIDPrefix, hash), hash: hash[:], agent: spec.Agent, since: agent.created,
 		scopes: spec.Scopes.text, addrs: addrs, description: spec.Description, tier: string(tier), approval: spec.Approval,
 		created: sqldb.Micros(now), expires: sqldb.Micros(now.Add(ttl)), maxUses: int64(spec.MaxUses),
+		issuer: spec.Issuer,
 	}
 	if err := s.insertToken(tx, &r); err != nil {
 		return "", Token{}, err

@@ -71,14 +71,15 @@ func (a *app) agentAdd() *cobra.Command {
 
 func (a *app) agentList() *cobra.Command {
 	type row struct {
-		Name        string    `json:"name"`
-		Stdio       bool      `json:"stdio"`
-		Description string    `json:"description,omitempty"`
-		Namespaces  []string  `json:"namespaces,omitempty"`
-		Scopes      []string  `json:"scopes,omitempty"`
-		CreatedAt   time.Time `json:"created_at,omitzero"`
-		RevokedAt   time.Time `json:"revoked_at,omitzero"`
-		Damaged     bool      `json:"damaged,omitempty"`
+		Name         string    `json:"name"`
+		Stdio        bool      `json:"stdio"`
+		Description  string    `json:"description,omitempty"`
+		Namespaces   []string  `json:"namespaces,omitempty"`
+		Scopes       []string  `json:"scopes,omitempty"`
+		RegisteredBy string    `json:"registered_by,omitempty"`
+		CreatedAt    time.Time `json:"created_at,omitzero"`
+		RevokedAt    time.Time `json:"revoked_at,omitzero"`
+		Damaged      bool      `json:"damaged,omitempty"`
 	}
 	return &cobra.Command{
 		Use: "list", Short: "List agents", Args: nothing,
@@ -91,7 +92,7 @@ func (a *app) agentList() *cobra.Command {
 				rows := []row{}
 				table := [][]string{{"NAME", "BY", "CREATED", "STATE", "LIMITED TO"}}
 				for _, g := range agents {
-					rows = append(rows, row{g.Name, g.Stdio, g.Description, g.Namespaces.Strings(), g.Scopes.Strings(), g.CreatedAt, g.RevokedAt, g.Damaged})
+					rows = append(rows, row{g.Name, g.Stdio, g.Description, g.Namespaces.Strings(), g.Scopes.Strings(), g.Registrar, g.CreatedAt, g.RevokedAt, g.Damaged})
 					by, state := "key", "active"
 					if g.Stdio {
 						by = "stdio"

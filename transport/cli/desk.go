@@ -33,6 +33,7 @@ func migrations() []sqldb.Migration {
 		embedded.Migrations()[1:2], identity.Migrations()[2:3],
 		approval.Migrations()[:1], identity.Migrations()[3:4],
 		handle.Migrations()[4:5], broker.Migrations()[1:2], broker.Migrations()[2:3],
+		identity.Migrations()[4:5],
 	} {
 		all = append(all, of...)
 	}

@@ -56,7 +56,7 @@ var failures = []struct {
 	{identity.ErrUnknownToken, http.StatusNotFound, "TOKEN_NOT_FOUND", "There is no such token."},
 	{identity.ErrTooManyTokens, http.StatusConflict, "TOO_MANY_TOKENS", "The agent has too many tokens that can be used: revoke some, or share one."},
 	{approval.ErrUnknown, http.StatusNotFound, "APPROVAL_NOT_FOUND", "There is no such request, or it is not yours."},
-	{approval.ErrOwnRequest, http.StatusForbidden, "OWN_REQUEST", "This is your own request: another admin decides it."},
+	{approval.ErrOwnRequest, http.StatusForbidden, "OWN_REQUEST", "This is your own request, or one of an agent that you registered or a token that you issued: another admin decides it."},
 	{approval.ErrVoted, http.StatusConflict, "ALREADY_VOTED", "You have approved this request already: another admin is needed."},
 	{approval.ErrSettled, http.StatusConflict, "APPROVAL_SETTLED", "The request is settled; its status says how."},
 	{approval.ErrTooMany, http.StatusTooManyRequests, codeRateLimited, "Too many requests wait for approval: wait until one is decided or expires."},

@@ -32,8 +32,8 @@ func operations() []*route {
 		op(get, "/approvals", "listApprovals", "List the requests that people decide.", (*Handler).listApprovals),
 		op(get, "/approvals/{id}", "getApproval", "Look at a request, and take the token it was for, once.", (*Handler).getApproval),
 		op(get, "/approvals/agent/{id}", "watchApproval", "Look at a request and change nothing.", (*Handler).watchApproval),
-		op(post, "/approvals/{id}/approve", "approve", "Agree, as an admin.", (*Handler).approve),
-		op(post, "/approvals/{id}/deny", "deny", "Refuse, as an admin.", (*Handler).deny),
+		op(post, "/approvals/{id}/approve", "approve", "Agree, as an admin who did not ask, nor register the agent or issue the token that asks.", (*Handler).approve),
+		op(post, "/approvals/{id}/deny", "deny", "Refuse, as an admin who did not ask.", (*Handler).deny),
 		op(post, "/approvals/{id}/cancel", "cancelApproval", "Take back a request of one's own.", (*Handler).cancelApproval),
 
 		op(get, "/agents", "listAgents", "List the agents.", (*Handler).listAgents),

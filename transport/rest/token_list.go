@@ -30,6 +30,7 @@ type tokenItem struct {
 	Used        int       `json:"used" jsonschema_description:"Readings and changes so far, where they are counted."`
 	Tier        string    `json:"tier" jsonschema_description:"The most guarded secrets it may read."`
 	ApprovalID  *string   `json:"approval_id" jsonschema:"nullable"`
+	IssuedBy    *string   `json:"issued_by" jsonschema:"nullable" jsonschema_description:"The admin who issued it for the agent, and whose approval does not count for what it asks; null: no admin did."`
 	CreatedAt   *stamp    `json:"created_at" jsonschema:"nullable"`
 	ExpiresAt   *stamp    `json:"expires_at" jsonschema:"nullable"`
 	Damaged     bool      `json:"damaged,omitzero" jsonschema_description:"Not written by this desk, and refused; revoke it."`
@@ -45,7 +46,7 @@ func (h *Handler) listTokens(c *call, in *tokensQuery) (tokenPage, error) {
 		words := asked(t.Scopes, 0, t.MaxUses, t.Addrs, t.Description)
 		out.Items[i] = tokenItem{
 			ID: t.ID, TokenID: t.ID, AgentID: t.Agent, Scope: words.Scope, Scopes: words.Scopes, Description: words.Description,
-			AllowedIPs: words.AllowedIPs, MaxUses: words.MaxUses, Used: t.Used, Tier: string(t.Tier), ApprovalID: orNull(t.Approval),
+			AllowedIPs: words.AllowedIPs, MaxUses: words.MaxUses, Used: t.Used, Tier: string(t.Tier), ApprovalID: orNull(t.Approval), IssuedBy: orNull(t.Issuer),
 			CreatedAt: at(t.CreatedAt), ExpiresAt: at(t.ExpiresAt), Damaged: t.Damaged,
 		}
 	}

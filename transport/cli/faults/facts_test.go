@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -26,7 +28,7 @@ import (
 type small struct {
 	dir     string   // the home
 	version int      // of the schema
-	keys    []string // of the agent web, two admins and two tokens
+	keys    []string // of the agent web, two admins and two tokens, and of an agent and a token that each of the admins made
 	tickets []string
 	at      time.Time // when it was made
 }
@@ -47,6 +49,7 @@ func newSmall(t *testing.T) *small {
 	s.keys = append(s.keys,
 		trimmed(run("", "token", "issue", "--agent", "web", "--scope", "secrets:read:a/*", "--max-uses", "3")),
 		trimmed(run("", "token", "issue", "--agent", "web", "--scope", "secrets:*:b", "--ttl", "2h", "--ip", "10.0.0.0/8", "--description", "for b")))
+	s.keys = append(s.keys, madeByAdmins(t, h, s.keys[1:3])...)
 	run("value of g", "secret", "set", "g/one", "--to", api, "--tier", "sensitive")
 	run("value of g", "secret", "set", "g/two", "--to", api, "--tier", "critical")
 	run("", "secret", "get", "a/one")
@@ -81,6 +84,33 @@ func newSmall(t *testing.T) *small {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// madeByAdmins are the keys of an agent, and a token of web, that each admin makes
+// as only a running desk lets them.
+func madeByAdmins(t *testing.T, h *home, admins []string) (keys []string) {
+	t.Helper()
+	d := &desks{home: h, t: t, url: map[int]string{}}
+	var served sync.WaitGroup
+	served.Go(func() { d.keep(0) })
+	defer d.end(&served)
+	for d.one() == "" && !d.over.Load() {
+		time.Sleep(10 * time.Millisecond)
+	}
+	for i, admin := range admins {
+		for path, body := range map[string]string{"/v1/agents": `{"name":"of` + strconv.Itoa(i) + `"}`, "/v1/tokens": `{"agent_id":"web","scope":"secrets:read:b"}`} {
+			status, text, gone := d.ask(http.MethodPost, path, admin, body)
+			var got struct {
+				Key   string `json:"api_key"`
+				Token string
+			}
+			if err := json.Unmarshal(text, &got); err != nil || gone || status != http.StatusCreated {
+				t.Fatalf("%s: %d %s", path, status, text)
+			}
+			keys = append(keys, got.Key+got.Token)
+		}
+	}
+	return keys
 }
 
 // copyTo copies the home, so that it can be damaged.

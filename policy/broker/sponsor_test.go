@@ -1,0 +1,262 @@
+package broker_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/coatcheck-dev/coatcheck/policy/approval"
+	"github.com/coatcheck-dev/coatcheck/policy/broker"
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/vault"
+	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
+)
+
+// oneEach has a quorum of one for whatever is guarded.
+const oneEach = allowEverything + "approvals: {critical: {quorum: 1, expires: 15m}}\n"
+
+// sponsored is a desk on which ada has had in her hands what who asks with; bob is
+// another admin.
+type sponsored struct {
+	*fixture
+	ada, bob, who identity.Principal
+}
+
+// addedBy is an agent that an admin registers.
+func (s *sponsored) addedBy(tb testing.TB, admin identity.Principal, name string) identity.Principal {
+	tb.Helper()
+	key, err := s.AddAgent(tb.Context(), admin, identity.NewAgent{Name: name})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s.by(tb, key)
+}
+
+// issuedBy is a token of an agent that somebody issues.
+func (s *sponsored) issuedBy(tb testing.TB, who identity.Principal, scope, agent string) identity.Principal {
+	tb.Helper()
+	issued, err := s.IssueToken(tb.Context(), who, broker.TokenRequest{Scopes: s.scopes(tb, scope), For: agent})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s.by(tb, issued.Text)
+}
+
+func (*sponsored) scopes(tb testing.TB, texts ...string) identity.Scopes {
+	tb.Helper()
+	scopes, err := identity.ParseScopes(texts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return scopes
+}
+
+// handedOut are the ways in which an admin has in its hands what it then asks with,
+// before there is anything guarded.
+var handedOut = map[string]func(testing.TB, *sponsored) identity.Principal{
+	"an agent it registered": func(tb testing.TB, s *sponsored) identity.Principal {
+		tb.Helper()
+		return s.addedBy(tb, s.ada, "x")
+	},
+	"an agent it registered anew": func(tb testing.TB, s *sponsored) identity.Principal {
+		tb.Helper()
+		s.register(tb, identity.NewAgent{Name: "x"})
+		if err := s.RevokeAgent(tb.Context(), s.ada, "x"); err != nil {
+			tb.Fatal(err)
+		}
+		return s.addedBy(tb, s.ada, "x")
+	},
+	"a token of an agent it registered": func(tb testing.TB, s *sponsored) identity.Principal {
+		tb.Helper()
+		return s.issuedBy(tb, s.addedBy(tb, s.ada, "x"), "*", "")
+	},
+	"a token it issued for the owner's agent": func(tb testing.TB, s *sponsored) identity.Principal {
+		tb.Helper()
+		s.register(tb, identity.NewAgent{Name: "x"})
+		return s.issuedBy(tb, s.ada, "*", "x")
+	},
+	"a token that another issued for its agent": func(tb testing.TB, s *sponsored) identity.Principal {
+		tb.Helper()
+		s.addedBy(tb, s.ada, "x")
+		return s.issuedBy(tb, owner, "*", "x")
+	},
+	"a token that others approved for less": func(tb testing.TB, s *sponsored) identity.Principal {
+		tb.Helper()
+		s.register(tb, identity.NewAgent{Name: "x"})
+		s.guarded(tb, "q/key", vault.Sensitive)
+		wanted := broker.TokenRequest{Scopes: s.scopes(tb, "*"), For: "x"}
+		_, err := s.IssueToken(tb.Context(), s.ada, wanted)
+		id := wantDenied(tb, err, broker.ApprovalRequired).Approval
+		if _, err := s.Approve(tb.Context(), s.bob, id, ""); err != nil {
+			tb.Fatal(err)
+		}
+		_, issued, err := s.Claim(tb.Context(), s.ada, id)
+		if err != nil || issued == nil || issued.Tier != vault.Sensitive {
+			tb.Fatal(issued, err)
+		}
+		return s.by(tb, issued.Text)
+	},
+	"an agent of its own from before it got another key": func(tb testing.TB, s *sponsored) identity.Principal {
+		tb.Helper()
+		who := s.addedBy(tb, s.ada, "x")
+		if err := s.RevokeAdmin(tb.Context(), owner, "ada"); err != nil {
+			tb.Fatal(err)
+		}
+		s.ada = s.admin(tb, "ada")
+		return who
+	},
+}
+
+// TestOneKeyIsNoQuorum: where one admin is enough, nobody is that admin who could
+// also be the one who asks; another admin is, and who could be may still say no.
+func TestOneKeyIsNoQuorum(t *testing.T) {
+	for way, handOut := range handedOut {
+		for name := range (&fixture{}).deeds("") {
+			t.Run(way+" "+name, func(t *testing.T) {
+				s := &sponsored{fixture: newDesk(t, oneEach)}
+				s.ada, s.bob = s.admin(t, "ada"), s.admin(t, "bob")
+				s.who = handOut(t, s)
+				s.guarded(t, "p/key", vault.Critical)
+				deed := s.deeds("p/key")[name]
+				id := wantDenied(t, deed(t.Context(), s.who), broker.ApprovalRequired).Approval
+				if _, err := s.Approve(t.Context(), s.ada, id, ""); !errors.Is(err, approval.ErrOwnRequest) {
+					t.Fatalf("approved by who could ask it: %v", err)
+				}
+				wantDenied(t, deed(t.Context(), s.who), broker.ApprovalRequired)
+				if _, err := s.Approve(t.Context(), s.bob, id, ""); err != nil {
+					t.Fatal(err)
+				}
+				if err := deed(t.Context(), s.who); err != nil {
+					t.Fatal(err)
+				}
+				if name == "delete" {
+					return
+				}
+				id = wantDenied(t, deed(t.Context(), s.who), broker.ApprovalRequired).Approval
+				if r, err := s.Deny(t.Context(), s.ada, id, "mine, and wrong"); err != nil || r.Status != approval.Denied {
+					t.Errorf("%s, %v", r.Status, err)
+				}
+			})
+		}
+	}
+}
+
+// TestOneKeyIsNoQuorumForTokens: nor for a token that reads what is guarded.
+func TestOneKeyIsNoQuorumForTokens(t *testing.T) {
+	s := &sponsored{fixture: newDesk(t, oneEach)}
+	s.ada, s.bob = s.admin(t, "ada"), s.admin(t, "bob")
+	s.who = s.addedBy(t, s.ada, "x")
+	value := s.guarded(t, "p/key", vault.Sensitive)
+	_, err := s.IssueToken(t.Context(), s.who, broker.TokenRequest{Scopes: s.scopes(t, "secrets:read:p/*")})
+	id := wantDenied(t, err, broker.ApprovalRequired).Approval
+	if _, err := s.Approve(t.Context(), s.ada, id, ""); !errors.Is(err, approval.ErrOwnRequest) {
+		t.Fatalf("approved by who registered the agent: %v", err)
+	}
+	if _, err := s.Approve(t.Context(), s.bob, id, ""); err != nil {
+		t.Fatal(err)
+	}
+	_, issued, err := s.Claim(t.Context(), s.who, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Reveal(t.Context(), s.by(t, issued.Text), "p/key", vault.Latest); err != nil || string(got.Value.Reveal()) != value {
+		t.Error(err)
+	}
+}
+
+// TestOneKeyCountsOnce: where two are needed, who could be the one who asks is
+// none of them; and a new key under the same name is no second vote.
+func TestOneKeyCountsOnce(t *testing.T) {
+	s := &sponsored{fixture: newDesk(t, allowEverything)}
+	s.ada, s.bob = s.admin(t, "ada"), s.admin(t, "bob")
+	eve := s.admin(t, "eve")
+	s.who = s.addedBy(t, s.ada, "x")
+	s.guarded(t, "p/key", vault.Critical)
+	deed := s.deeds("p/key")["use"]
+	id := wantDenied(t, deed(t.Context(), s.who), broker.ApprovalRequired).Approval
+	if _, err := s.Approve(t.Context(), s.bob, id, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Approve(t.Context(), s.ada, id, ""); !errors.Is(err, approval.ErrOwnRequest) {
+		t.Fatal(err)
+	}
+	if err := s.RevokeAdmin(t.Context(), owner, "bob"); err != nil {
+		t.Fatal(err)
+	}
+	again := s.admin(t, "bob")
+	if r, err := s.Approve(t.Context(), again, id, ""); err != nil || r.Agreed() != 1 || r.Status != approval.Pending {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	s.pass(5 * time.Minute)
+	wantDenied(t, deed(t.Context(), s.who), broker.ApprovalRequired)
+	if _, err := s.Approve(t.Context(), eve, id, ""); err != nil {
+		t.Fatal(err)
+	}
+	s.pass(5 * time.Minute)
+	if err := deed(t.Context(), s.who); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTakenOverAgent: an admin approves what the owner's agent asks for, and then
+// takes the agent's name over: what it asked for is over.
+func TestTakenOverAgent(t *testing.T) {
+	s := &sponsored{fixture: newDesk(t, oneEach)}
+	s.ada = s.admin(t, "ada")
+	s.who = s.register(t, identity.NewAgent{Name: "x"})
+	s.guarded(t, "p/key", vault.Sensitive)
+	deed := s.deeds("p/key")["reveal"]
+	id := wantDenied(t, deed(t.Context(), s.who), broker.ApprovalRequired).Approval
+	if _, err := s.Approve(t.Context(), s.ada, id, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RevokeAgent(t.Context(), s.ada, "x"); err != nil {
+		t.Fatal(err)
+	}
+	who := s.addedBy(t, s.ada, "x")
+	again := wantDenied(t, deed(t.Context(), who), broker.ApprovalRequired).Approval
+	if again == id {
+		t.Fatal("the request of another registration")
+	}
+	for _, one := range []string{id, again} {
+		if _, err := s.Approve(t.Context(), s.ada, one, ""); !errors.Is(err, approval.ErrOwnRequest) {
+			t.Errorf("%s: %v", one, err)
+		}
+	}
+}
+
+// TestVotesAreCountedWhenUsed: an approval that was there when its agent came into
+// the hands of who gave it, by a way around [broker.Broker.RevokeAgent], buys
+// nothing: neither a reading nor a token.
+func TestVotesAreCountedWhenUsed(t *testing.T) {
+	s := &sponsored{fixture: newDesk(t, oneEach)}
+	s.ada = s.admin(t, "ada")
+	s.who = s.register(t, identity.NewAgent{Name: "x"})
+	s.guarded(t, "p/key", vault.Sensitive)
+	read := s.deeds("p/key")["reveal"]
+	wanted := broker.TokenRequest{Scopes: s.scopes(t, "secrets:read:p/*")}
+	token := func(who identity.Principal) error { _, err := s.IssueToken(t.Context(), who, wanted); return err }
+	for _, err := range []error{read(t.Context(), s.who), token(s.who)} {
+		if _, err := s.Approve(t.Context(), s.ada, wantDenied(t, err, broker.ApprovalRequired).Approval, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var key string
+	err := s.db.Update(t.Context(), func(tx *sqldb.Tx) (err error) {
+		if err := s.config.Agents.Revoke(tx, "x", s.now()); err != nil {
+			return err
+		}
+		key, err = s.config.Agents.Add(tx, identity.NewAgent{Name: "x", Registrar: s.ada.ID()}, s.now())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	who := s.by(t, key)
+	wantDenied(t, read(t.Context(), who), broker.ApprovalRequired)
+	got := wantDenied(t, token(who), broker.ApprovalRequired)
+	_, _, err = s.Claim(t.Context(), who, got.Approval)
+	wantDenied(t, err, broker.ApprovalRequired)
+	wanted.TTL = 10 * time.Minute // less than was approved
+	wantDenied(t, token(who), broker.ApprovalRequired)
+}
