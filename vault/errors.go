@@ -3,6 +3,7 @@ package vault
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // The errors of a vault. Match them with errors.Is; each says what to do next.
@@ -43,6 +44,13 @@ var (
 	// ErrKeyUnavailable: what keeps the key does not answer, or refuses. Nothing
 	// is lost; see to it and try again.
 	ErrKeyUnavailable = errors.New("key cannot be reached")
+	// ErrUnreachable: the vault lies elsewhere and gave no answer, or none that makes
+	// sense. Whether a change was made shows at the next look. Check its address and
+	// the network, and try again.
+	ErrUnreachable = errors.New("vault cannot be reached")
+	// ErrUnsupported: the vault has no such thing, and nothing was done; it is an
+	// [errors.ErrUnsupported]. Ask for it in another way.
+	ErrUnsupported = fmt.Errorf("the vault has no such thing: %w", errors.ErrUnsupported)
 	// ErrLoosePermissions: others could read or change a file that must be
 	// private. Tighten it as the message says.
 	ErrLoosePermissions = errors.New("permissions are too loose")
@@ -50,6 +58,20 @@ var (
 	// locks. Move it to a local disk.
 	ErrNetworkFilesystem = errors.New("database lies on a network filesystem")
 )
+
+// RefusedError is a vault elsewhere that does not let this desk do what it asked
+// for; nothing was done.
+type RefusedError struct {
+	Code string // the vault's own: at most 64 letters, digits and "_"
+	// Approval is the id, at that vault, of the request that its own people must
+	// approve first; "" when that is not what it waits for.
+	Approval string
+	// RetryAfter is when it is worth asking again; 0: not known.
+	RetryAfter time.Duration
+}
+
+// Error says so; the code comes with what the vault said.
+func (*RefusedError) Error() string { return "the vault refuses this desk" }
 
 // InvalidError says which input field breaks which rule. Its text never
 // contains the input.

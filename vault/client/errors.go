@@ -155,7 +155,7 @@ func invalid(field, rule string) error {
 
 // unsupported is what edition B cannot do.
 func unsupported(what string) error {
-	return &Error{Code: CodeUnsupported, Message: "this service has no " + what, cause: errors.ErrUnsupported}
+	return &Error{Code: CodeUnsupported, Message: "this service has no " + what, cause: vault.ErrUnsupported}
 }
 
 func badAnswer(status int, what string) error {

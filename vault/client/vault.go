@@ -23,7 +23,8 @@ import (
 // namespace, which coatcheck cuts down to that one entry. A change of both value
 // and metadata of a secret that exists takes two requests, metadata first; when
 // the second one fails, the first stays. What edition B lacks besides is refused
-// likewise.
+// likewise; there, a version by its number is the latest or none, and a change that
+// only creates or only replaces looks first, so that of two at once both are made.
 type Vault struct{ c *Client }
 
 var (
@@ -47,9 +48,16 @@ func (v *Vault) Get(ctx context.Context, p vault.Path, version int) (vault.Secre
 	if _, err := vault.ParsePath(string(p)); err != nil || version < 0 {
 		return vault.Secret{}, vault.ErrNotFound
 	}
-	s, err := v.c.GetSecret(ctx, string(p), &GetOptions{Version: version})
+	ask := GetOptions{Version: version}
+	if e, err := v.c.about(ctx, string(p)); err == nil && e == EditionB {
+		ask.Version = vault.Latest // that edition has no other
+	}
+	s, err := v.c.GetSecret(ctx, string(p), &ask)
 	if err != nil {
 		return vault.Secret{}, v.expired(ctx, p, theirs(err))
+	}
+	if version != vault.Latest && s.Version != version {
+		return vault.Secret{}, vault.ErrVersionRetired
 	}
 	m, err := kept(s.Metadata)
 	if err != nil {
@@ -217,10 +225,31 @@ func theirs(err error) error {
 	case "STORAGE_FAILED":
 		ours = vault.ErrStorageFailed
 	default:
-		if !errors.Is(err, ErrNotFound) {
-			return err
-		}
-		ours = vault.ErrNotFound
+		ours = elsewhere(err, e)
+	}
+	if ours == nil {
+		return err
 	}
 	return fmt.Errorf("%w: %w", ours, err)
+}
+
+// elsewhere is the error of package vault for what concerns the way to the service,
+// or this client's standing there; nil for what does not.
+func elsewhere(err error, e *Error) error {
+	pending, waits := errors.AsType[*ApprovalPendingError](err)
+	limited, _ := errors.AsType[*RateLimitError](err)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return vault.ErrNotFound
+	case waits:
+		return &vault.RefusedError{Code: e.Code, Approval: pending.ApprovalRequestID}
+	case limited != nil:
+		return &vault.RefusedError{Code: e.Code, RetryAfter: limited.RetryAfter}
+	case e.StatusCode >= 400 && e.StatusCode <= 499:
+		return &vault.RefusedError{Code: e.Code}
+	case errors.Is(err, ErrNetwork), e.StatusCode != 0:
+		return vault.ErrUnreachable
+	default: // nothing was sent
+		return nil
+	}
 }

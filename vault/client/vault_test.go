@@ -135,6 +135,10 @@ func TestVaultOfEditionB(t *testing.T) {
 		listed, token("secrets:write:n/a", "w"), // what is there is said again, since the service would forget it
 		exchange{request: "PUT /v1/secrets/n/a", bearer: "w", body: `{"value":"v","secret_type":"ssh_key","access_tier":"critical","metadata":{"team":"ml","rank":3}}`, answer: `{"namespace":"n","key":"a","version":2}`},
 		exchange{request: "GET /v1/secrets/n/a", bearer: "l", answer: `{"value":"v","version":2}`},
+		exchange{request: "GET /v1/secrets/n/a", bearer: "l", answer: `{"value":"v","version":2}`},
+		exchange{request: "GET /v1/secrets/n/a", bearer: "l", answer: `{"value":"v","version":2}`},
+		listed, listed, listed,
+		exchange{request: "PUT /v1/secrets/n/a", bearer: "w", body: `{"value":"v","secret_type":"ssh_key","access_tier":"critical","metadata":{"team":"ml","rank":3}}`, answer: `{"namespace":"n","key":"a","version":3}`},
 		token("secrets:delete:n/a", "d"), exchange{request: "DELETE /v1/secrets/n/a", bearer: "d", status: 204},
 	)
 	v := s.of(editionB).Vault()
@@ -148,14 +152,28 @@ func TestVaultOfEditionB(t *testing.T) {
 	if s, err := v.Get(ctx, "n/a", vault.Latest); err != nil || s.Version != 2 {
 		t.Errorf("get: %v", err)
 	}
+	// What it has no words for is found out by a look.
+	if s, err := v.Get(ctx, "n/a", 2); err != nil || s.Version != 2 {
+		t.Errorf("the latest by its number: %v", err)
+	}
+	if _, err := v.Get(ctx, "n/a", 1); !errors.Is(err, vault.ErrVersionRetired) {
+		t.Errorf("another version: %v", err)
+	}
+	if _, err := v.Put(ctx, "n/a", vault.Change{Mode: vault.Create, Value: text("v")}); !errors.Is(err, vault.ErrExists) {
+		t.Errorf("made over another: %v", err)
+	}
+	if _, err := v.Put(ctx, "n/b", vault.Change{Mode: vault.Replace, Value: text("v")}); !errors.Is(err, vault.ErrNotFound) {
+		t.Errorf("replaced where there is none: %v", err)
+	}
+	if m, err := v.Put(ctx, "n/a", vault.Change{Mode: vault.Replace, Value: text("v"), Grace: new(time.Duration)}); err != nil || m.Version != 3 {
+		t.Errorf("rotated: %+v, %v", m, err)
+	}
 	if err := v.Delete(ctx, "n/a", true); err != nil {
 		t.Errorf("delete: %v", err)
 	}
 	put := func(c vault.Change) error { _, err := v.Put(ctx, "n/a", c); return err }
 	for name, err := range map[string]error{
 		"metadata":    put(vault.Change{Tier: new(vault.Critical)}),
-		"create":      put(vault.Change{Mode: vault.Create, Value: text("v")}),
-		"replace":     put(vault.Change{Mode: vault.Replace, Value: text("v")}),
 		"grace":       put(vault.Change{Value: text("v"), Grace: new(time.Hour)}),
 		"description": put(vault.Change{Value: text("v"), Description: new("d")}),
 		"expiry":      put(vault.Change{Value: text("v"), ExpiresAt: new(time.Now().Add(time.Hour))}),
@@ -166,7 +184,6 @@ func TestVaultOfEditionB(t *testing.T) {
 		}(),
 		"restore": func() error { _, err := v.Restore(ctx, "n/a"); return err }(),
 		"history": func() error { _, err := v.History(ctx, "n/a"); return err }(),
-		"version": func() error { _, err := v.Get(ctx, "n/a", 1); return err }(),
 		"all":     func() error { _, err := v.List(ctx, vault.Query{}); return err }(),
 	} {
 		t.Run(name, func(t *testing.T) {

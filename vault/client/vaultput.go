@@ -166,9 +166,7 @@ func (v *Vault) set(ctx context.Context, p vault.Path, c vault.Change) (vault.Me
 	switch {
 	case c.Value.IsZero():
 		return vault.Metadata{}, unsupported("change of metadata alone")
-	case c.Mode != vault.Upsert:
-		return vault.Metadata{}, unsupported("request that only creates or only replaces")
-	case c.Grace != nil:
+	case c.Grace != nil && *c.Grace != 0:
 		return vault.Metadata{}, unsupported("grace for old versions")
 	case c.ExpiresAt != nil && !c.ExpiresAt.IsZero():
 		return vault.Metadata{}, unsupported("expiry")
@@ -176,8 +174,12 @@ func (v *Vault) set(ctx context.Context, p vault.Path, c vault.Change) (vault.Me
 		return vault.Metadata{}, unsupported("descriptions")
 	}
 	old, err := v.Describe(ctx, p)
-	if err != nil && !errors.Is(err, vault.ErrNotFound) {
+	missing := errors.Is(err, vault.ErrNotFound)
+	switch {
+	case err != nil && !missing, missing && c.Mode == vault.Replace:
 		return vault.Metadata{}, err
+	case !missing && c.Mode == vault.Create:
+		return vault.Metadata{}, vault.ErrExists
 	}
 	now, err := c.Apply(old, time.Now())
 	if err != nil {
