@@ -30,7 +30,7 @@ var layers = [][]string{
 	{"policy/mint", "policy/rowmac", "policy/condition"},
 	{"policy/clock"},
 	{"policy"},
-	{"policy/identity", "policy/handle", "policy/approval", "policy/audit", "policy/redact", "policy/catalogue"},
+	{"policy/identity", "policy/handle", "policy/approval", "policy/overlay", "policy/audit", "policy/redact", "policy/catalogue"},
 	{"policy/redeem"},
 	{"policy/broker"},
 	{"tools"},
@@ -56,7 +56,7 @@ var testOnly = []string{"transport/cli/faults", "transport/mcp/bench", "transpor
 // libraries that are kept behind one package of ours.
 var reserved = map[string][]string{
 	module + "/vault/sqldb": {
-		"vault/embedded", "vault/vaulttest", "policy/identity", "policy/handle", "policy/approval", "policy/audit", "policy/redeem", "policy/broker", "policy/clock", "transport/cli",
+		"vault/embedded", "vault/vaulttest", "policy/identity", "policy/handle", "policy/approval", "policy/overlay", "policy/audit", "policy/redeem", "policy/broker", "policy/clock", "transport/cli",
 	},
 	module + "/vault/embedded":     {"vault/vaulttest", "transport/cli"},
 	module + "/vault/client":       {"transport/cli", "examples/go"},

@@ -84,6 +84,8 @@ var failures = []struct {
 	{vault.ErrStorageFailed, "storage_failed", "The vault's disk failed; whether the change was made is not known.", "Tell the owner: the disk needs attention."},
 	{vault.ErrStorageFull, "storage_full", "The disk is full; nothing was done.", "Tell the owner to free some room."},
 	{vault.ErrCorrupt, "damaged", "A record that this needs is damaged, so nothing was opened.", "If it came with a handle, get a new one with get_secret. Else tell the owner to restore a backup."},
+	{vault.ErrUnreachable, "vault_unreachable", "The vault behind this desk gives no answer; whether a change was made is not known.", "Try again in a moment. If it goes on, tell the owner."},
+	{vault.ErrUnsupported, "unsupported", "The vault behind this desk has no such thing; nothing was done.", "Ask for it in another way, or tell the owner."},
 	{context.Canceled, "cancelled", "The call was cancelled before it was done.", "Ask again if it is still needed."},
 	{context.DeadlineExceeded, "timeout", "The call took too long and was stopped.", "Try again, or ask for less."},
 }
@@ -113,8 +115,8 @@ func failed(err error) Result {
 	var refusal *redeem.Refusal
 	var upstream *redeem.Upstream
 	var bad *vault.InvalidError
-	switch {
-	case errors.As(err, &denied):
+	switch denied = broker.ByVault(err); {
+	case denied != nil, errors.As(err, &denied):
 		return Result{Failure: &Failure{Code: string(denied.Code), Message: denied.Reason, Next: denied.Next, Approval: denied.Approval}}
 	case errors.As(err, &refusal):
 		return Result{Failure: &Failure{Code: refusal.Code, Message: refusal.Reason, Next: refusal.Next}}

@@ -16,6 +16,13 @@
 // looks the same whether it exists or not. A value leaves through [Broker.Use]
 // and [Broker.Reveal] only.
 //
+// A vault elsewhere (package overlay) is asked before a transaction and worked on
+// after it: what was decided is about what it said a moment before, and its own
+// rules hold besides. It is changed only as what it was found to be: a secret that
+// came, or went, meanwhile ends the change. A failure there, or one to reach it, is
+// an outcome on record; one without an outcome reads "unknown". An approval and a
+// counted use are spent with the intent.
+//
 // Choice: a refusal undoes its transaction and is recorded in a second one, so
 // that a half-made change cannot slip into the log's commit. Outcomes of calls
 // outside are recorded after the answer has left; an intent without an outcome
@@ -39,6 +46,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -50,17 +58,24 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy/clock"
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/policy/overlay"
 	"github.com/coatcheck-dev/coatcheck/policy/redact"
 	"github.com/coatcheck-dev/coatcheck/policy/redeem"
 	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
-// Vault is what the broker needs of a store of secrets.
+// Vault is what the broker needs of a store of secrets. It lies in the state
+// database, as an [Inside], or elsewhere, as an [overlay.Vault].
 type Vault interface {
 	vault.Vault
 	vault.Restorer
 	vault.Historian
+}
+
+// Inside is a Vault in the state database.
+type Inside interface {
+	Vault
 	// InTx returns the same vault inside a transaction of the state database.
 	InTx(tx *sqldb.Tx) vault.View
 	// Purge destroys some of what has been in the trash too long and returns
@@ -101,6 +116,8 @@ type Config struct {
 // Broker is safe for concurrent use.
 type Broker struct {
 	c       Config
+	near    Inside         // Config.Vault, or
+	far     *overlay.Vault // Config.Vault; the other one is nil
 	pending sync.WaitGroup // outcomes on their way
 	seal    sealer
 	outbox  outbox
@@ -120,7 +137,16 @@ func New(c Config) (*Broker, error) {
 			return nil, errors.New("broker: no " + name)
 		}
 	}
-	return &Broker{c: c, outbox: outbox{closing: make(chan struct{})}}, nil
+	b := &Broker{c: c, outbox: outbox{closing: make(chan struct{})}}
+	switch v := c.Vault.(type) {
+	case Inside:
+		b.near = v
+	case *overlay.Vault:
+		b.far = v
+	default:
+		return nil, fmt.Errorf("broker: a vault of type %T lies neither in the state database nor elsewhere", v)
+	}
+	return b, nil
 }
 
 // Close waits for outcomes still being recorded, at most until ctx ends, and

@@ -29,6 +29,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy/clock"
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/policy/overlay"
 	"github.com/coatcheck-dev/coatcheck/policy/redact"
 	"github.com/coatcheck-dev/coatcheck/policy/redeem"
 	"github.com/coatcheck-dev/coatcheck/policy/rowmac"
@@ -111,7 +112,7 @@ var (
 )
 
 func migrations() []sqldb.Migration {
-	return slices.Concat(embedded.Migrations(), identity.Migrations(), handle.Migrations(), approval.Migrations(), audit.Migrations(), broker.Migrations(), clock.Migrations())
+	return slices.Concat(embedded.Migrations(), identity.Migrations(), handle.Migrations(), approval.Migrations(), audit.Migrations(), broker.Migrations(), clock.Migrations(), overlay.Migrations())
 }
 
 func newDesk(tb testing.TB, policyText string) *fixture {
@@ -157,6 +158,9 @@ func newDesk(tb testing.TB, policyText string) *fixture {
 		Agents: identity.New(f.rowKey), Handles: handle.New(f.rowKey), Approvals: approval.New(f.rowKey), Scrubber: redact.New(f.desk.Now), HTTP: redeem.NewClient(nil), Catalogue: catalogue.New(),
 		Anchor: (*anchor)(f),
 		Clock:  f.desk, Log: slog.New(slog.DiscardHandler),
+	}
+	if *elsewhere {
+		f.config.Vault = overlay.New(db, f.rowKey, farVault(tb, f), "far")
 	}
 	f.Broker, err = broker.New(f.config)
 	if err != nil {

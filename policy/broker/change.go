@@ -19,13 +19,12 @@ func (b *Broker) Restore(ctx context.Context, who identity.Principal, p vault.Pa
 	var meta vault.Metadata
 	e := b.entry(who, "secret.restored")
 	e.Path = p
-	err := b.record(ctx, who, &e, func(tx *sqldb.Tx) (err error) {
+	j := b.judge(who)
+	err := b.carryOut(ctx, j, &e, func(tx *sqldb.Tx) error {
 		if !manages(who) {
 			return managersOnly()
 		}
-		meta, err = b.c.Vault.InTx(tx).Restore(p)
-		e.Version = meta.Version
-		return err
+		return j.restore(tx, p, func(m vault.Metadata) { meta, e.Version = m, m.Version })
 	})
 	return meta, err
 }
@@ -71,7 +70,7 @@ func (b *Broker) Rotate(ctx context.Context, who identity.Principal, r RotateReq
 		}
 	}
 	var out Rotated
-	err = b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
+	err = b.carryOut(ctx, j, &e, func(tx *sqldb.Tx) error {
 		meta, err := b.found(tx, decision)
 		if err != nil {
 			return err
@@ -94,10 +93,11 @@ func (b *Broker) Rotate(ctx context.Context, who identity.Principal, r RotateReq
 				return err
 			}
 		}
-		changed, err := b.c.Vault.InTx(tx).Put(r.Path, vault.Change{Mode: vault.Replace, Value: value, Grace: &r.Grace})
-		e.Version = changed.Version
-		out = Rotated{Metadata: changed, OldVersion: meta.Version, OldReadableUntil: changed.UpdatedAt.Add(r.Grace)}
-		return err
+		return j.put(tx, r.Path, vault.Change{Mode: vault.Replace, Value: value, Grace: &r.Grace}, func(_ *sqldb.Tx, changed vault.Metadata) error {
+			e.Version = changed.Version
+			out = Rotated{Metadata: changed, OldVersion: meta.Version, OldReadableUntil: changed.UpdatedAt.Add(r.Grace)}
+			return nil
+		})
 	})
 	return out, err
 }
@@ -111,7 +111,7 @@ func (b *Broker) mayBring(ctx context.Context, j judge, p vault.Path) error {
 	if j.who.Door != policy.DoorREST {
 		return ownerOnly()
 	}
-	r, err := j.rule(b.outside(ctx), policy.Set, p, nil)
+	r, err := j.rule(j.outside(ctx), policy.Set, p, nil)
 	if err == nil && !r.Allowed {
 		err = r.denied()
 	}

@@ -20,13 +20,14 @@ type judge struct {
 	who   identity.Principal
 	rules *policy.Policy
 	now   time.Time
+	*turn
 }
 
 func (b *Broker) judge(who identity.Principal) judge {
 	if who.Kind == identity.Owner {
-		return judge{who: who, now: b.now()} // skips the rules
+		return judge{who: who, now: b.now(), turn: &turn{b: b}} // skips the rules
 	}
-	return judge{who, b.c.Policy.Current(), b.now()}
+	return judge{who, b.c.Policy.Current(), b.now(), &turn{b: b}}
 }
 
 func (j judge) exempt() bool { return manages(j.who) }
@@ -51,10 +52,6 @@ func (j judge) asManager(right policy.Right, p vault.Path) ruling {
 
 // lookup finds the metadata of a secret, in a transaction or outside.
 type lookup func(vault.Path) (vault.Metadata, error)
-
-func (b *Broker) outside(ctx context.Context) lookup {
-	return func(p vault.Path) (vault.Metadata, error) { return b.c.Vault.Describe(ctx, p) }
-}
 
 // ruling is the policy's answer to one request.
 type ruling struct {
@@ -179,14 +176,18 @@ func (b *Broker) decide(ctx context.Context, j judge, e *audit.Entry, right poli
 	if j.exempt() {
 		r := j.asManager(right, p)
 		e.Rule = r.Rule
-		return r, nil
+		return r, j.ask(ctx, p)
 	}
-	r, err := j.rule(b.outside(ctx), right, p, nil)
+	r, err := j.rule(j.outside(ctx), right, p, nil)
 	e.Rule, e.RuleHash = r.Rule, r.RuleHash
-	if err == nil && !r.Allowed {
-		err = r.denied()
+	switch {
+	case err != nil:
+		return r, err
+	case !r.Allowed:
+		return r, r.denied()
+	default:
+		return r, j.ask(ctx, p)
 	}
-	return r, err
 }
 
 // shows reports whether the caller may list p, whatever is there.
@@ -194,7 +195,7 @@ func (b *Broker) shows(ctx context.Context, j judge, p vault.Path) (bool, error)
 	if j.exempt() {
 		return true, nil
 	}
-	r, err := j.rule(b.outside(ctx), policy.List, p, nil)
+	r, err := j.rule(j.outside(ctx), policy.List, p, nil)
 	return r.Allowed, err
 }
 
@@ -212,7 +213,7 @@ func (j judge) showsThis(m vault.Metadata) bool {
 // ([Broker.clear]), once nothing else stands in the way: nobody is asked to agree
 // to what cannot be done.
 func (b *Broker) found(tx *sqldb.Tx, r ruling) (vault.Metadata, error) {
-	meta, err := b.c.Vault.InTx(tx).Describe(r.request.Path)
+	meta, err := r.judge.inside(tx)(r.request.Path)
 	if err != nil && !errors.Is(err, vault.ErrNotFound) {
 		return meta, err
 	}

@@ -41,7 +41,7 @@ func (b *Broker) Delete(ctx context.Context, who identity.Principal, p vault.Pat
 			return Deleted{}, b.refuse(ctx, &e, err)
 		}
 	}
-	err = b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
+	err = b.carryOut(ctx, j, &e, func(tx *sqldb.Tx) error {
 		if !j.exempt() {
 			meta, err := b.found(tx, decision)
 			if err != nil {
@@ -54,16 +54,15 @@ func (b *Broker) Delete(ctx context.Context, who identity.Principal, p vault.Pat
 				return err
 			}
 		}
-		if err := b.c.Vault.InTx(tx).Delete(p, permanent); err != nil {
-			return err
-		}
-		if permanent {
-			if err := forgetAccess(tx, p); err != nil {
-				return err
+		return j.remove(tx, p, permanent, func(tx *sqldb.Tx) error {
+			if permanent {
+				if err := forgetAccess(tx, p); err != nil {
+					return err
+				}
 			}
-		}
-		_, err := b.c.Handles.RevokePath(tx, p, e.Time)
-		return err
+			_, err := b.c.Handles.RevokePath(tx, p, e.Time)
+			return err
+		})
 	})
 	if err != nil {
 		return Deleted{}, err

@@ -30,6 +30,7 @@ const (
 	InTrash           Code = "in_trash"
 	Unavailable       Code = "path_unavailable"
 	ClockBehind       Code = "clock_behind"
+	VaultRefused      Code = "vault_refused" // by a vault elsewhere, of this desk
 )
 
 // Denied is a refusal by policy or by the desk's own rules. Its texts are safe
@@ -68,6 +69,31 @@ func managersOnly() *Denied {
 	return &Denied{Code: OwnerOnly, Reason: "Only the owner and admins may do this.", Next: "Ask the owner to do it with the coatcheck command."}
 }
 
+// ByVault returns what a vault elsewhere refused this desk, in this desk's words;
+// nil for any other error.
+func ByVault(err error) *Denied {
+	refused, ok := errors.AsType[*vault.RefusedError](err)
+	switch {
+	case !ok:
+		return nil
+	case refused.Approval != "":
+		return &Denied{
+			Code: VaultRefused, Reason: "The vault behind this desk has people of its own who must approve this first (its request " + refused.Approval + ").",
+			Next: "Tell the person you work for. Once it is approved there, make exactly the same call again.",
+		}
+	case refused.RetryAfter > 0:
+		return &Denied{
+			Code: VaultRefused, RetryAfter: refused.RetryAfter, Reason: "The vault behind this desk is asked too often.",
+			Next: "Wait " + refused.RetryAfter.Round(time.Second).String() + ", then try again.",
+		}
+	default:
+		return &Denied{
+			Code: VaultRefused, Reason: "The vault behind this desk does not let it do that (" + refused.Code + ").",
+			Next: "Tell the owner: the desk's key there needs the right for it.",
+		}
+	}
+}
+
 // outcome tells how the log names err: "denied" with a code for a refusal,
 // "failed" with a code for a request that could not be met, and ok=false for
 // faults of the machine, which are not events of the log.
@@ -79,6 +105,8 @@ func outcome(err error) (name, code string, ok bool) {
 	switch {
 	case errors.As(err, &denied):
 		return audit.Denied, string(denied.Code), true
+	case ByVault(err) != nil:
+		return audit.Failed, string(VaultRefused), true
 	case errors.As(err, &refusal):
 		return audit.Denied, refusal.Code, true
 	case errors.As(err, &upstream):
@@ -110,6 +138,8 @@ var failures = []struct {
 	{vault.ErrExists, audit.Failed, "exists"},
 	{vault.ErrPathConflict, audit.Failed, "path_conflict"},
 	{vault.ErrCorrupt, audit.Failed, "damaged"},
+	{vault.ErrUnreachable, audit.Failed, "vault_unreachable"},
+	{vault.ErrUnsupported, audit.Failed, "unsupported"},
 	{identity.ErrAgentExists, audit.Failed, "agent_exists"},
 	{identity.ErrUnknownAgent, audit.Failed, "agent_unknown"},
 	{identity.ErrAdminExists, audit.Failed, "admin_exists"},

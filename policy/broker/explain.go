@@ -57,7 +57,7 @@ func (b *Broker) Explain(ctx context.Context, who identity.Principal, r ExplainR
 		t := prepared.Target()
 		target = &t
 	}
-	j := judge{who, b.c.Policy.Current(), r.Now}
+	j := judge{who, b.c.Policy.Current(), r.Now, &turn{b: b}}
 	if j.now.IsZero() {
 		j.now = b.now()
 	}
@@ -102,11 +102,15 @@ func (b *Broker) Explain(ctx context.Context, who identity.Principal, r ExplainR
 func (b *Broker) present(ctx context.Context, who identity.Principal, r ExplainRequest) (lookup, error) {
 	var meta vault.Metadata
 	var missing error
+	t := &turn{b: b}
+	if err := t.ask(ctx, r.Path); err != nil {
+		return nil, err
+	}
 	err := b.c.DB.View(ctx, func(tx *sqldb.Tx) error {
 		if err := b.c.Agents.Alive(tx, who, b.now()); err != nil && !r.Hypothetical {
 			return err
 		}
-		meta, missing = b.c.Vault.InTx(tx).Describe(r.Path)
+		meta, missing = t.inside(tx)(r.Path)
 		return nil
 	})
 	return func(vault.Path) (vault.Metadata, error) { return meta, missing }, err

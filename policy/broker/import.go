@@ -76,33 +76,38 @@ func (e *ImportConflict) Is(target error) bool {
 
 // Import stores many secrets, all of them or none, in one transaction, for the
 // owner, admins, and agents that may set every one of them. Each has its own leaf,
-// and the import has one. A token with a number of uses spends one on it. Errors:
+// and the import has one. In a vault elsewhere they are stored one after the other:
+// what it refuses ends the import, and the *[ItemError] says what was stored before. A token with a number of uses spends one on it. Errors:
 // *[ImportConflict] once all items were looked at; *[ItemError] for the first
 // item that breaks a limit; *[vault.InvalidError] of field "items" for more than
 // [MaxImport]; *[Denied].
 func (b *Broker) Import(ctx context.Context, who identity.Principal, r ImportRequest) ([]Imported, error) {
 	e := b.entry(who, "secret.imported")
 	e.Target = fmt.Sprintf("%d secrets", len(r.Items))
-	rulings, err := b.decideAll(ctx, who, r.Items)
+	j := b.judge(who)
+	rulings, err := b.decideAll(ctx, j, r.Items)
 	if err != nil {
 		return nil, b.refuse(ctx, &e, err)
 	}
 	var out []Imported
-	err = b.record(ctx, who, &e, func(tx *sqldb.Tx) (err error) {
+	err = b.carryOut(ctx, j, &e, func(tx *sqldb.Tx) (err error) {
 		if who.Kind == identity.ScopedToken {
 			if err := b.c.Agents.SpendToken(tx, who, e.Time); err != nil {
 				return err
 			}
 		}
-		if out, err = b.importAll(ctx, tx, rulings, r, e); err == nil && r.DryRun {
+		out = make([]Imported, 0, len(r.Items))
+		if err = b.importAll(ctx, tx, rulings, r, e, &out); err == nil && r.DryRun {
 			err = errUndo
 		}
 		return err
 	})
-	if errors.Is(err, errUndo) {
+	switch {
+	case errors.Is(err, errUndo):
 		return out, nil
-	}
-	if err != nil {
+	case err != nil && len(j.effects) > 0 && len(out) < len(r.Items):
+		return nil, &ItemError{r.Items[len(out)].Path, fmt.Errorf("%w (of %d secrets %d were stored before)", err, len(r.Items), len(out))}
+	case err != nil:
 		return nil, err
 	}
 	for range out {
@@ -112,15 +117,17 @@ func (b *Broker) Import(ctx context.Context, who identity.Principal, r ImportReq
 }
 
 // decideAll asks the policy about every item of an import. Errors: as [Broker.Import].
-func (b *Broker) decideAll(ctx context.Context, who identity.Principal, items []ImportItem) ([]importRuling, error) {
+func (b *Broker) decideAll(ctx context.Context, j judge, items []ImportItem) ([]importRuling, error) {
 	if len(items) > MaxImport {
 		return nil, &vault.InvalidError{Field: "items", Rule: fmt.Sprintf("are more than %d", MaxImport)}
 	}
-	j := b.judge(who)
 	rulings := make([]importRuling, len(items))
 	for i, item := range items {
 		var e audit.Entry
 		r, err := b.decide(ctx, j, &e, policy.Set, item.Path)
+		if err == nil {
+			err = b.noneInTrash(ctx, j, item.Path)
+		}
 		if err != nil {
 			return nil, &ItemError{item.Path, err}
 		}
@@ -153,60 +160,70 @@ func (e *ItemError) Error() string { return string(e.Path) + ": " + e.Err.Error(
 // Unwrap returns the reason.
 func (e *ItemError) Unwrap() error { return e.Err }
 
-func (b *Broker) importAll(ctx context.Context, tx *sqldb.Tx, rulings []importRuling, r ImportRequest, e audit.Entry) ([]Imported, error) {
-	view := b.c.Vault.InTx(tx)
-	out := make([]Imported, 0, len(r.Items))
+func (b *Broker) importAll(ctx context.Context, tx *sqldb.Tx, rulings []importRuling, r ImportRequest, e audit.Entry, out *[]Imported) error {
 	var conflict ImportConflict
 	for i, item := range r.Items {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		ruling, change, one := rulings[i], item.Change, e
-		switch _, err := view.Describe(item.Path); {
+		old, err := ruling.judge.inside(tx)(item.Path)
+		created := errors.Is(err, vault.ErrNotFound)
+		switch {
 		case err == nil && !r.Replace && ruling.shown:
 			conflict.Exist = append(conflict.Exist, item.Path)
 			continue
 		case err == nil:
 			change = vault.Change{Value: change.Value}
-		case !errors.Is(err, vault.ErrNotFound):
-			return nil, &ItemError{item.Path, err}
+		case !created:
+			return &ItemError{item.Path, err}
 		}
 		if !ruling.judge.exempt() {
 			if err := b.spendRate(tx, ruling.judge.who, ruling.Decision, e.Time); err != nil {
-				return nil, err
+				return err
 			}
 		}
-		meta, created, err := b.store(tx, ruling.ruling, &one, change, !ruling.shown || r.DryRun)
+		one.Event = "secret.updated"
+		_, err = b.store(tx, ruling.ruling, &one, change, !ruling.shown || r.DryRun, func(tx *sqldb.Tx, meta vault.Metadata) error {
+			one.Path, one.Version, one.Rule, one.RuleHash = item.Path, meta.Version, ruling.Rule, ruling.RuleHash
+			one.Target = strings.TrimSpace("import" + strings.TrimPrefix(one.Target, e.Target))
+			if created {
+				one.Event = "secret.created"
+			}
+			if _, err := b.c.Audit.Append(tx, one); err != nil {
+				return err
+			}
+			if told := ruling.judge; !ruling.shown {
+				if told.who = told.who.AsReader(); !told.showsThis(meta) {
+					meta, created = vault.Metadata{Path: item.Path}, false
+				}
+			}
+			*out = append(*out, Imported{meta, created})
+			if r.Progress != nil {
+				r.Progress(len(*out))
+			}
+			return nil
+		})
+		if r.DryRun && b.far != nil && err == nil {
+			var would vault.Metadata
+			if would, err = change.Apply(old, e.Time); err == nil {
+				would.Path, would.Version = item.Path, old.Version+1
+				*out = append(*out, Imported{would, created})
+			}
+		}
 		err = veiled(ruling.shown, item.Path, err)
 		if errors.Is(err, vault.ErrPathConflict) {
 			conflict.Clash = append(conflict.Clash, item.Path)
 			continue
 		}
 		if err != nil {
-			return nil, &ItemError{item.Path, err}
-		}
-		one.Path, one.Version, one.Event, one.Rule, one.RuleHash = item.Path, meta.Version, "secret.updated", ruling.Rule, ruling.RuleHash
-		one.Target = strings.TrimSpace("import" + strings.TrimPrefix(one.Target, e.Target))
-		if created {
-			one.Event = "secret.created"
-		}
-		if _, err := b.c.Audit.Append(tx, one); err != nil {
-			return nil, err
-		}
-		if told := ruling.judge; !ruling.shown {
-			if told.who = told.who.AsReader(); !told.showsThis(meta) {
-				meta, created = vault.Metadata{Path: item.Path}, false
-			}
-		}
-		out = append(out, Imported{meta, created})
-		if r.Progress != nil {
-			r.Progress(i + 1)
+			return &ItemError{item.Path, err}
 		}
 	}
 	if len(conflict.Exist)+len(conflict.Clash) > 0 {
-		return nil, &conflict
+		return &conflict
 	}
-	return out, nil
+	return nil
 }
 
 // Export returns the plaintext of the newest versions of many secrets to the
@@ -216,7 +233,13 @@ func (b *Broker) Export(ctx context.Context, who identity.Principal, paths []vau
 	e := b.entry(who, "secret.exported")
 	e.Target = fmt.Sprintf("%d secrets", len(paths))
 	out := make([]vault.Secret, 0, len(paths))
-	err := b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
+	j := b.judge(who)
+	for _, p := range paths {
+		if err := j.ask(ctx, p); err != nil {
+			return nil, b.refuse(ctx, &e, &ItemError{p, err})
+		}
+	}
+	err := b.carryOut(ctx, j, &e, func(tx *sqldb.Tx) error {
 		if who.Kind != identity.Owner {
 			return ownerOnly()
 		}
@@ -225,16 +248,11 @@ func (b *Broker) Export(ctx context.Context, who identity.Principal, paths []vau
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			s, err := b.c.Vault.InTx(tx).Get(p, vault.Latest)
-			if err != nil {
-				return &ItemError{p, err}
-			}
 			one := e
-			one.Path, one.Version, one.Target, one.Event, one.Rule = p, s.Version, "export", "secret.read", "owner"
-			if _, err := b.c.Audit.Append(tx, one); err != nil {
+			one.Path, one.Target, one.Event, one.Rule = p, "export", "secret.read", "owner"
+			if err := b.exportOne(tx, j, one, &out); err != nil {
 				return err
 			}
-			out = append(out, s)
 		}
 		return nil
 	})
@@ -245,4 +263,42 @@ func (b *Broker) Export(ctx context.Context, who identity.Principal, paths []vau
 		b.seal.leaf(ctx, b)
 	}
 	return out, nil
+}
+
+// exportOne adds the newest version of one secret. In a vault elsewhere its leaf is
+// an intent with an outcome.
+func (b *Broker) exportOne(tx *sqldb.Tx, j judge, one audit.Entry, out *[]vault.Secret) error {
+	failed := func(err error) error {
+		if err != nil {
+			err = &ItemError{one.Path, err}
+		}
+		return err
+	}
+	if b.far == nil {
+		err := j.get(tx, one.Path, vault.Latest, func(s vault.Secret) { *out, one.Version = append(*out, s), s.Version })
+		if err == nil {
+			_, err = b.c.Audit.Append(tx, one)
+		}
+		return failed(err)
+	}
+	if _, err := j.inside(tx)(one.Path); err != nil {
+		return failed(err)
+	}
+	one.Outcome = audit.Intent
+	seq, err := b.c.Audit.Append(tx, one)
+	if err != nil {
+		return err
+	}
+	j.effects = append(j.effects, effect{
+		do: func(ctx context.Context) error {
+			s, err := b.far.Get(ctx, one.Path, vault.Latest)
+			*out, one.Version = append(*out, s), s.Version
+			return failed(err)
+		},
+		then: func(tx *sqldb.Tx) error {
+			_, err := b.c.Audit.Append(tx, b.outcomeOf(one, seq, nil))
+			return err
+		},
+	})
+	return nil
 }

@@ -217,7 +217,8 @@ func (b *Broker) Describe(ctx context.Context, who identity.Principal, p vault.P
 		return vault.Metadata{}, err
 	}
 	if !manages(who) {
-		r, err := b.judge(who).rule(b.outside(ctx), policy.List, p, nil)
+		j := b.judge(who)
+		r, err := j.rule(j.outside(ctx), policy.List, p, nil)
 		if err != nil {
 			return vault.Metadata{}, err
 		}

@@ -49,17 +49,22 @@ func (b *Broker) put(ctx context.Context, who identity.Principal, p vault.Path, 
 	if err != nil {
 		return meta, false, err
 	}
-	err = b.record(ctx, who, &e, func(tx *sqldb.Tx) error {
+	if err := b.noneInTrash(ctx, j, p); err != nil {
+		return meta, false, veiled(shown, p, b.refuse(ctx, &e, err))
+	}
+	err = b.carryOut(ctx, j, &e, func(tx *sqldb.Tx) error {
 		if !j.exempt() {
 			if err := b.spendUse(tx, who, decision.Decision, e.Time); err != nil {
 				return err
 			}
 		}
-		meta, created, err = b.store(tx, decision, &e, c, !shown)
+		created, err = b.store(tx, decision, &e, c, !shown, func(_ *sqldb.Tx, stored vault.Metadata) error {
+			meta, e.Version = stored, stored.Version
+			return nil
+		})
 		if created {
 			e.Event = "secret.created"
 		}
-		e.Version = meta.Version
 		return err
 	})
 	if err != nil {
@@ -68,39 +73,42 @@ func (b *Broker) put(ctx context.Context, who identity.Principal, p vault.Path, 
 	return meta, created, nil
 }
 
-// store changes one secret inside a transaction, by the rules for who. Nobody is
-// asked to approve it when closed.
-func (b *Broker) store(tx *sqldb.Tx, r ruling, e *audit.Entry, c vault.Change, closed bool) (meta vault.Metadata, created bool, err error) {
+// store changes one secret inside a transaction, by the rules for who, and hands
+// what it is then to then. Nobody is asked to approve it when closed.
+func (b *Broker) store(tx *sqldb.Tx, r ruling, e *audit.Entry, c vault.Change, closed bool, then func(*sqldb.Tx, vault.Metadata) error) (created bool, err error) {
 	j, p := r.judge, r.request.Path
 	if err := checkValue(c.Value); err != nil {
-		return meta, false, err
+		return false, err
 	}
-	view := b.c.Vault.InTx(tx)
-	old, err := view.Describe(p)
+	mends := vault.Change{}
+	if j.exempt() {
+		mends = c
+	}
+	old, err := j.known(tx, p, mends)
 	created = errors.Is(err, vault.ErrNotFound)
-	if err != nil && !errors.Is(err, vault.ErrNotFound) {
-		return meta, false, err
+	if err != nil && !created {
+		return false, err
 	}
-	if err := r.still(old, err == nil); err != nil {
-		return meta, false, err
+	if err := r.still(old, !created); err != nil {
+		return false, err
 	}
 	switch {
-	case err == nil && c.Mode == vault.Create:
-		return meta, false, vault.ErrExists
-	case err != nil && c.Mode == vault.Replace:
-		return meta, false, vault.ErrNotFound
+	case !created && c.Mode == vault.Create:
+		return false, vault.ErrExists
+	case created && c.Mode == vault.Replace:
+		return false, vault.ErrNotFound
 	}
 	if !j.exempt() {
 		switch {
 		case !c.Value.Given() || c.Destinations != nil || c.Generate != nil || c.Grace != nil:
-			return meta, false, ownersPart(p)
+			return false, ownersPart(p)
 		// Also where there is a secret: that its name is not looked at would say so
 		// to who may not list it.
 		case b.givesAway(p, c.Value):
-			return meta, false, &vault.InvalidError{Field: "path", Rule: "has a key in it, or the value itself; names are shown in lists and logs"}
+			return false, &vault.InvalidError{Field: "path", Rule: "has a key in it, or the value itself; names are shown in lists and logs"}
 		case !created:
 			if c, err = agentsChange(old, c); err != nil {
-				return meta, false, err
+				return false, err
 			}
 		case c.Type == nil:
 			kind := b.kindOf(c.Value)
@@ -113,18 +121,34 @@ func (b *Broker) store(tx *sqldb.Tx, r ruling, e *audit.Entry, c vault.Change, c
 			asks.lowers, asks.terms = true, []approval.Detail{{Name: "tier", Text: string(*c.Tier)}}
 		}
 		if err := b.clear(tx, r, old, e, asks); err != nil {
-			return meta, false, err
+			return false, err
 		}
 	}
-	if meta, err = view.Put(p, c); err != nil {
-		return meta, created, err
+	return created, j.put(tx, p, c, func(tx *sqldb.Tx, meta vault.Metadata) error {
+		// The numbers of a path are never used twice: a new secret that does not
+		// start at 1 stands where a deleted one can still be restored.
+		if created && !j.exempt() && b.far == nil && meta.Version > 1 {
+			return inTheWay(p)
+		}
+		return then(tx, meta)
+	})
+}
+
+// noneInTrash refuses an agent a new secret where a deleted one of a vault elsewhere
+// can still be restored. One that has no trash, or does not show it to this desk,
+// sees to it itself. In the state database the change itself shows it ([Broker.store]).
+func (b *Broker) noneInTrash(ctx context.Context, j judge, p vault.Path) error {
+	if b.far == nil || j.exempt() {
+		return nil
 	}
-	// The numbers of a path are never used twice: a new secret that does not
-	// start at 1 stands where a deleted one can still be restored.
-	if created && !j.exempt() && meta.Version > 1 {
-		return meta, created, inTheWay(p)
+	if _, err := j.outside(ctx)(p); !errors.Is(err, vault.ErrNotFound) {
+		return err
 	}
-	return meta, created, nil
+	err := b.eachTrashed(ctx, p, func(vault.Metadata) error { return inTheWay(p) })
+	if refused := (*vault.RefusedError)(nil); errors.Is(err, vault.ErrUnsupported) || errors.As(err, &refused) {
+		return nil
+	}
+	return err
 }
 
 // agentsChange is what an agent changes of a secret that is there: its value.

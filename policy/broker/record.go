@@ -26,27 +26,33 @@ func (b *Broker) entry(who identity.Principal, event string) audit.Entry {
 // e. When act refuses, its writes are undone and the refusal is recorded in its
 // place. The error is act's, or the one that kept the record from being written.
 func (b *Broker) record(ctx context.Context, who identity.Principal, e *audit.Entry, act func(tx *sqldb.Tx) error) error {
-	err := b.update(ctx, func(tx *sqldb.Tx) error {
+	_, err := b.recorded(ctx, who, e, act)
+	return err
+}
+
+// recorded is record that returns the leaf's number.
+func (b *Broker) recorded(ctx context.Context, who identity.Principal, e *audit.Entry, act func(tx *sqldb.Tx) error) (seq int64, err error) {
+	err = b.update(ctx, func(tx *sqldb.Tx) error {
 		if err := b.c.Agents.Alive(tx, who, e.Time); err != nil {
 			return err
 		}
 		if err := act(tx); err != nil {
 			return err
 		}
-		_, err := b.c.Audit.Append(tx, *e)
+		seq, err = b.c.Audit.Append(tx, *e)
 		return err
 	})
 	if need := (*unapproved)(nil); errors.As(err, &need) {
-		return b.ask(ctx, who, e, need.spec)
+		return 0, b.ask(ctx, who, e, need.spec)
 	}
 	if err != nil {
-		return b.refuse(ctx, e, err)
+		return 0, b.refuse(ctx, e, err)
 	}
 	b.seal.leaf(ctx, b)
 	if b.c.Log.Enabled(ctx, slog.LevelDebug) {
 		b.c.Log.DebugContext(ctx, "recorded", attrs(e)...)
 	}
-	return nil
+	return seq, nil
 }
 
 // refuse records that a request ended with err, which it returns. Faults of

@@ -35,7 +35,7 @@ func (b *Broker) opened(ctx context.Context, who identity.Principal, e *audit.En
 		}
 	}
 	var s vault.Secret
-	err = b.record(ctx, who, e, func(tx *sqldb.Tx) (err error) {
+	err = b.carryOut(ctx, j, e, func(tx *sqldb.Tx) (err error) {
 		var terms []approval.Detail
 		if e.Version != vault.Latest {
 			terms = append(terms, approval.Detail{Name: "version", Text: strconv.Itoa(e.Version)})
@@ -53,15 +53,17 @@ func (b *Broker) opened(ctx context.Context, who identity.Principal, e *audit.En
 		if err = b.spendUse(tx, who, decision.Decision, e.Time); err != nil {
 			return err
 		}
-		if s, err = b.c.Vault.InTx(tx).Get(p, e.Version); err != nil {
-			return err
-		}
-		e.Version = s.Version
 		if right == policy.Reveal {
-			s.AccessedAt = e.Time
-			err = accessed(tx, p, e.Time)
+			if err = accessed(tx, p, e.Time); err != nil {
+				return err
+			}
 		}
-		return err
+		return j.get(tx, p, e.Version, func(got vault.Secret) {
+			s, e.Version = got, got.Version
+			if right == policy.Reveal {
+				s.AccessedAt = e.Time
+			}
+		})
 	})
 	if err != nil {
 		return vault.Secret{}, err

@@ -22,6 +22,7 @@ import (
 //	agents, handles    a MAC in each row, under this key
 //	admins, tokens     the same, since they exist: none is ever adopted
 //	approvals          the same, with its votes in the row (package approval)
+//	overlay            the same: where secrets of a vault elsewhere may go
 //	clock              a MAC in its one row, under this key (package clock)
 //	audit_leaves       signed checkpoints and the anchor
 //	audit_tiles        the signed root, recomputed

@@ -114,8 +114,11 @@ func (b *Broker) highest(ctx context.Context, j judge, scopes identity.Scopes) (
 		within = j.who.Within(identity.Read, j.rules.Reach(j.subject(), policy.Token))
 	}
 	globs := scopes.Globs(identity.Read, within)
+	if b.far != nil {
+		return b.far.Highest(ctx, globs)
+	}
 	err = b.c.DB.View(ctx, func(tx *sqldb.Tx) error {
-		tier, err = b.c.Vault.Highest(tx, globs)
+		tier, err = b.near.Highest(tx, globs)
 		return err
 	})
 	return tier, err

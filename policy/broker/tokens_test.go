@@ -505,7 +505,7 @@ rules:
 	f.put(t, "p/key", vault.Change{})
 	config := f.config
 	change := func() { f.put(t, "p/key", tagged(vault.Standard, "web")) }
-	config.Vault = turning{f.config.Vault, func() { change() }}
+	config.Vault = turning{f.config.Vault.(broker.Inside), func() { change() }}
 	b, err := broker.New(config)
 	if err != nil {
 		t.Fatal(err)

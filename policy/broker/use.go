@@ -66,6 +66,9 @@ func (b *Broker) Use(ctx context.Context, who identity.Principal, handles []stri
 		return b.refuse(ctx, &e, tooManyUnknown())
 	}
 	j := b.judge(who)
+	if err := b.askOf(ctx, j, handles, &e); err != nil {
+		return b.refuse(ctx, &e, err)
+	}
 	intents := make([]intent, 0, len(handles))
 	err := b.update(ctx, func(tx *sqldb.Tx) error {
 		if err := b.c.Agents.Alive(tx, who, e.Time); err != nil {
@@ -115,14 +118,32 @@ type intent struct {
 }
 
 func (in intent) outcome(b *Broker, err error) audit.Entry {
-	e := in.entry
-	e.Time, e.Event, e.Ref, e.Outcome, e.Code = b.now(), "handle.outcome", in.seq, audit.OK, ""
-	if err != nil {
-		if e.Outcome, e.Code, _ = outcome(err); e.Outcome == "" {
-			e.Outcome, e.Code = audit.Failed, "internal"
+	e := b.outcomeOf(in.entry, in.seq, err)
+	e.Event = "handle.outcome"
+	return e
+}
+
+// askOf asks a vault elsewhere about the secrets of handles, before the transaction
+// that spends them. What is wrong with a handle shows there.
+func (b *Broker) askOf(ctx context.Context, j judge, handles []string, e *audit.Entry) error {
+	if b.far == nil {
+		return nil
+	}
+	var paths []vault.Path
+	err := b.c.DB.View(ctx, func(tx *sqldb.Tx) error {
+		for _, text := range handles {
+			if h, err := b.c.Handles.Lookup(tx, j.who.ID(), text, e.Time); err == nil {
+				paths = append(paths, h.Path)
+			}
+		}
+		return nil
+	})
+	for _, p := range paths {
+		if err == nil {
+			err = j.ask(ctx, p)
 		}
 	}
-	return e
+	return err
 }
 
 // decideInside decides about a use in the transaction that makes it. The error is
@@ -133,7 +154,7 @@ func (b *Broker) decideInside(tx *sqldb.Tx, j judge, e *audit.Entry, p vault.Pat
 		e.Rule = r.Rule
 		return r, nil
 	}
-	r, err := j.rule(b.c.Vault.InTx(tx).Describe, policy.Use, p, target)
+	r, err := j.rule(j.inside(tx), policy.Use, p, target)
 	e.Rule, e.RuleHash = r.Rule, r.RuleHash
 	if err == nil && !r.Allowed {
 		err = &byPolicy{r}

@@ -292,12 +292,12 @@ func TestExplainAtAnotherTime(t *testing.T) {
 
 // turning is a vault in which something happens after each look.
 type turning struct {
-	broker.Vault
+	broker.Inside
 	after func()
 }
 
 func (v turning) Describe(ctx context.Context, p vault.Path) (vault.Metadata, error) {
-	m, err := v.Vault.Describe(ctx, p)
+	m, err := v.Inside.Describe(ctx, p)
 	v.after()
 	return m, err
 }
@@ -308,7 +308,7 @@ func TestWhenTheSecretChangesMeanwhile(t *testing.T) {
 	f := newDesk(t, whenRule("use, reveal, rotate, delete, set", `tier != "critical" && !has(tags.team)`))
 	config := f.config
 	change := func() {}
-	config.Vault = turning{f.config.Vault, func() { change() }}
+	config.Vault = turning{f.config.Vault.(broker.Inside), func() { change() }}
 	b, err := broker.New(config)
 	if err != nil {
 		t.Fatal(err)

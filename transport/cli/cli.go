@@ -57,6 +57,7 @@ type app struct {
 	args     []string
 	json     bool
 	logLevel string // "": info for a door, warn for the owner's commands
+	vault    string // --vault: goes before config.yaml
 
 	keyring    embedded.OSKeyring // nil: the system's
 	unattended bool               // nobody is asked for a passphrase

@@ -15,6 +15,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy/clock"
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/policy/overlay"
 	"github.com/coatcheck-dev/coatcheck/policy/redact"
 	"github.com/coatcheck-dev/coatcheck/policy/redeem"
 	"github.com/coatcheck-dev/coatcheck/policy/rowmac"
@@ -33,7 +34,7 @@ func migrations() []sqldb.Migration {
 		embedded.Migrations()[1:2], identity.Migrations()[2:3],
 		approval.Migrations()[:1], identity.Migrations()[3:4],
 		handle.Migrations()[4:5], broker.Migrations()[1:2], broker.Migrations()[2:3],
-		identity.Migrations()[4:5],
+		identity.Migrations()[4:5], overlay.Migrations()[:1],
 	} {
 		all = append(all, of...)
 	}
@@ -56,6 +57,8 @@ type desk struct {
 	http   *redeem.Client
 	known  *catalogue.Catalogue
 	rules  broker.Rules
+	away   string // the URL of a vault elsewhere, "" when it is in the home
+	keyed  bool   // there is a key for it
 }
 
 // verify recomputes the whole log and compares it with what was signed, in the
@@ -80,6 +83,9 @@ func (a *app) openStrict(ctx context.Context, h home) (*desk, error) {
 	d, err := guarded(ctx)(a.wire(ctx, h, true))
 	if err != nil {
 		return nil, err
+	}
+	if d.away != "" && !d.keyed {
+		return nil, errors.Join(errNoVaultKey(), d.db.Close())
 	}
 	if err := d.onTime(); err != nil {
 		return nil, errors.Join(err, d.db.Close())
@@ -175,8 +181,12 @@ func (a *app) assemble(ctx context.Context, h home, db *sqldb.DB, source embedde
 	d.agents, d.clock = identity.New(rows), clock.New(clock.Of(a.now), rows)
 	d.mark = db.View(ctx, d.clock.Load)
 	d.http = redeem.NewClient(nil)
+	secrets, err := a.secrets(h, d, rows)
+	if err != nil {
+		return nil, err
+	}
 	d.Broker, err = broker.New(broker.Config{
-		DB: db, Vault: embedded.New(db, keys, &embedded.Options{Now: d.clock.Now}), Policy: rules, Audit: d.audit,
+		DB: db, Vault: secrets, Policy: rules, Audit: d.audit,
 		Agents: d.agents, Handles: handle.New(rows), Approvals: approval.New(rows), Scrubber: redact.New(d.clock.Now), HTTP: d.http,
 		Catalogue: providers, Anchor: h.anchor(),
 		Clock: d.clock, Log: log,

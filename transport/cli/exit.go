@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -100,6 +101,8 @@ var exitTable = []struct {
 	{vault.ErrStorageFailed, exitStorage, "The change may have been made or not: look before you repeat it. Check the disk."},
 	{vault.ErrBusy, exitStorage, "Nothing was changed. Try again."},
 	{vault.ErrCorrupt, exitStorage, "If it is an agent, an admin, a token or a handle, revoke it and make a new one; deny a request. Put back a good copy of the home otherwise, and keep this one."},
+	{vault.ErrUnreachable, exitStorage, "The change may have been made or not: look before you repeat it. Check the address of the vault, and the network."},
+	{vault.ErrUnsupported, exitRefused, "Nothing was changed. The vault behind this desk cannot do it."},
 	{vault.ErrNewer, exitStorage, "Nothing was changed. Install the newest coatcheck."},
 	{vault.ErrForeign, exitStorage, "Nothing was changed. Is COATCHECK_HOME the right folder?"},
 	{vault.ErrNetworkFilesystem, exitStorage, "Put the home on a local disk: set COATCHECK_HOME."},
@@ -157,6 +160,7 @@ func judge(err error) (code int, next string) {
 		wrong    usageError
 		invalid  *vault.InvalidError
 		denied   *broker.Denied
+		away     *vault.RefusedError
 		refusal  *redeem.Refusal
 		syntax   *policy.SyntaxError
 		client   *jsonc.SyntaxError
@@ -171,6 +175,8 @@ func judge(err error) (code int, next string) {
 		return exitUsage, ""
 	case errors.As(err, &denied):
 		return exitRefused, toOwner(denied.Next)
+	case errors.As(err, &away):
+		return exitRefused, allowThere(away)
 	case errors.As(err, &refusal):
 		return exitRefused, refusal.Next
 	case errors.As(err, &syntax):
@@ -195,6 +201,18 @@ func judge(err error) (code int, next string) {
 		}
 	}
 	return exitFailed, ""
+}
+
+// allowThere says what to do at a vault elsewhere that refuses this desk.
+func allowThere(refused *vault.RefusedError) string {
+	switch {
+	case refused.Approval != "":
+		return "Have the request " + refused.Approval + " approved there, then repeat the command."
+	case refused.RetryAfter > 0:
+		return "Wait " + refused.RetryAfter.Round(time.Second).String() + ", then repeat the command."
+	default:
+		return "Give the key in " + vaultKeyName + " the right for it there."
+	}
 }
 
 // What to do about a log that was changed.

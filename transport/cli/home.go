@@ -49,6 +49,12 @@ const defaultConfig = `# coatcheck reads this file; each line shows the default.
 # which seals the vault with the new one and writes it here.
 key_source: ""
 
+# Where the secrets are; "" is the vault in this folder. Else the URL of another
+# desk, or of any service that speaks the Agent Secret Store API, whose key for this
+# desk is in COATCHECK_VAULT_KEY. Policy, handles, destinations and the record stay
+# here.
+vault: ""
+
 # The rest is for coatcheck serve.
 
 # Where to listen. An address beyond loopback needs TLS, or --insecure-listen;
@@ -102,6 +108,7 @@ limits:
 
 type config struct {
 	KeySource      string          `yaml:"key_source"`
+	Vault          string          `yaml:"vault"`
 	Listen         string          `yaml:"listen"`
 	TLSCert        string          `yaml:"tls_cert"`
 	TLSKey         string          `yaml:"tls_key"`
@@ -172,10 +179,10 @@ func configSyntax(file string, err error) error {
 	if !errors.As(err, &known) || known.GetToken() == nil {
 		return codedError{fmt.Errorf("%s: %w", file, err), exitPolicy, ""}
 	}
-	wrong := &policy.SyntaxError{File: file, Msg: known.GetMessage(), Hint: "known fields are key_source, listen, socket, socket_users, allow_hosts, allow_origins and trusted_proxies, for TLS tls_cert and tls_key, webhooks with url, secret_path, events and network, and limits with connections, requests, streams, rate, open_rate, failures and drain"}
+	wrong := &policy.SyntaxError{File: file, Msg: known.GetMessage(), Hint: "known fields are key_source, vault, listen, socket, socket_users, allow_hosts, allow_origins and trusted_proxies, for TLS tls_cert and tls_key, webhooks with url, secret_path, events and network, and limits with connections, requests, streams, rate, open_rate, failures and drain"}
 	wrong.Line, wrong.Column = known.GetToken().Position.Line, known.GetToken().Position.Column
 	if _, ok := errors.AsType[*yaml.TypeError](err); ok { // its text speaks of Go
-		wrong.Msg, wrong.Hint = "the value does not fit its field", "listen is text, as are key_source, socket, tls_cert and tls_key; socket_users, allow_hosts, allow_origins and trusted_proxies are lists of text; webhooks is a list of fields, of which url and secret_path are text, and events and network lists of text; limits are numbers, and drain is a duration such as 10s"
+		wrong.Msg, wrong.Hint = "the value does not fit its field", "listen is text, as are key_source, vault, socket, tls_cert and tls_key; socket_users, allow_hosts, allow_origins and trusted_proxies are lists of text; webhooks is a list of fields, of which url and secret_path are text, and events and network lists of text; limits are numbers, and drain is a duration such as 10s"
 	}
 	return wrong
 }

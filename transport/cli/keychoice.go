@@ -33,11 +33,11 @@ func (a *app) keySource(h home) (c keyChoice, err error) {
 	if uri := a.getenv(keyVariable); uri != "" {
 		return a.chosen(uri, keyVariable)
 	}
-	uri, err := h.configuredKey()
+	config, err := h.saying(keyField)
 	if err != nil {
 		return c, err
 	}
-	by := "key_source in " + h.config()
+	uri, by := config.KeySource, "key_source in "+h.config()
 	if uri == "" {
 		uri, by = embedded.FileURI(h.key()), ""
 	}

@@ -13,32 +13,33 @@ import (
 	"github.com/coatcheck-dev/coatcheck/vault/private"
 )
 
-// configuredKey returns key_source of config.yaml, "" when it does not say any.
-// The file is parsed only if it does, so that a start does not pay for it and
-// another mistake in it stops only serve.
-func (h home) configuredKey() (string, error) {
+// saying returns config.yaml if it says anything of a field, and else what the
+// defaults say of it. The file is parsed only then, so that a start does not pay for
+// it and another mistake in it stops only serve.
+func (h home) saying(field string) (config, error) {
 	text, err := readOwned(h.config())
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) { // the home itself is looked at elsewhere
-		return "", nil
+		return config{}, nil
 	}
 	if err != nil {
-		return "", err
+		return config{}, err
 	}
-	if len(text) > maxConfigBytes { // key_source may come after what was read
-		_, err := parseConfig(h.config(), text)
-		return "", err
+	if len(text) > maxConfigBytes { // the field may come after what was read
+		return parseConfig(h.config(), text)
 	}
 	for line := range bytes.Lines(text) {
 		line = bytes.TrimSpace(line)
-		if !bytes.HasPrefix(line, []byte("#")) && bytes.Contains(line, []byte(keyField)) && string(line) != keyField+`: ""` {
-			c, err := h.readConfig()
-			return c.KeySource, err
+		if !bytes.HasPrefix(line, []byte("#")) && bytes.Contains(line, []byte(field)) && string(line) != field+`: ""` {
+			return h.readConfig()
 		}
 	}
-	return "", nil
+	return config{}, nil
 }
 
-const keyField = "key_source"
+const (
+	keyField   = "key_source"
+	vaultField = "vault"
+)
 
 func readOwned(path string) ([]byte, error) {
 	file, err := private.OpenOwned(path)

@@ -10,6 +10,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy/clock"
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/policy/overlay"
 	"github.com/coatcheck-dev/coatcheck/transport/cli"
 	"github.com/coatcheck-dev/coatcheck/vault/embedded"
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
@@ -24,7 +25,7 @@ func TestEveryMigrationIsListed(t *testing.T) {
 	}
 	steps := 0
 	for _, of := range [][]sqldb.Migration{
-		embedded.Migrations(), identity.Migrations(), handle.Migrations(), audit.Migrations(), broker.Migrations(), clock.Migrations(), approval.Migrations(),
+		embedded.Migrations(), identity.Migrations(), handle.Migrations(), audit.Migrations(), broker.Migrations(), clock.Migrations(), approval.Migrations(), overlay.Migrations(),
 	} {
 		last := -1
 		for _, m := range of {

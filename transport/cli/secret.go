@@ -14,9 +14,11 @@ import (
 )
 
 func (a *app) secretCommand() *cobra.Command {
-	return group("secret", "Keep secrets: set, get, list, rotate, delete, import, export",
+	cmd := group("secret", "Keep secrets: set, get, list, rotate, delete, import, export",
 		a.secretSet(), a.secretGet(), a.secretList(), a.secretDescribe(), a.secretRotate(),
 		a.secretDelete(), a.secretRestore(), a.secretHistory(), a.secretImport(), a.secretExport())
+	a.vaultFlag(cmd)
+	return cmd
 }
 
 func (a *app) secretGet() *cobra.Command {

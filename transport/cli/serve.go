@@ -48,6 +48,7 @@ func (a *app) serveCommand() *cobra.Command {
 			return d.finish(ctx, a.serve(ctx, d, c, insecure))
 		},
 	}
+	a.vaultFlag(cmd)
 	cmd.Flags().BoolVar(&insecure, "insecure-listen", false, "listen beyond loopback without TLS: something in front must end it")
 	cmd.Flags().StringVar(&listen, "listen", "", "address and port, port 0 for any free one, or none (default from config.yaml: 127.0.0.1:7420)")
 	return cmd
@@ -68,6 +69,9 @@ func (a *app) mcpCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			if cmd.Flags().Changed("server") {
+				if cmd.Flags().Changed("vault") {
+					return usage("--server and --vault exclude each other: a desk knows itself where its secrets are")
+				}
 				if cmd.Flags().Changed("agent") {
 					return usage("--server and --agent exclude each other: at a desk the key says which agent it is")
 				}
@@ -89,6 +93,7 @@ func (a *app) mcpCommand() *cobra.Command {
 			return d.finish(ctx, err)
 		},
 	}
+	a.vaultFlag(cmd)
 	cmd.Flags().StringVar(&agent, "agent", "", "act as an agent registered with 'agent add NAME --stdio'")
 	cmd.Flags().StringVar(&server, "server", "", "carry everything to the desk at `URL`: https://HOST[:PORT] or unix:///PATH/TO/SOCKET")
 	return cmd

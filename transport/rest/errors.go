@@ -68,6 +68,8 @@ var failures = []struct {
 	{vault.ErrStorageFull, http.StatusServiceUnavailable, "STORAGE_FULL", "The vault's disk is full; nothing was done."},
 	{vault.ErrStorageFailed, http.StatusInternalServerError, "STORAGE_FAILED", "The vault's disk failed; whether the change was made is not known."},
 	{vault.ErrCorrupt, http.StatusInternalServerError, "DAMAGED", "A record that this needs is damaged, so nothing was opened."},
+	{vault.ErrUnreachable, http.StatusBadGateway, "VAULT_UNREACHABLE", "The vault behind this desk gives no answer; whether a change was made is not known."},
+	{vault.ErrUnsupported, http.StatusNotImplemented, "UNSUPPORTED", "The vault behind this desk has no such thing; nothing was done."},
 	{context.Canceled, http.StatusServiceUnavailable, "CANCELLED", "The request was cancelled before it was done."},
 	{context.DeadlineExceeded, http.StatusServiceUnavailable, "TIMEOUT", "The request took too long and was stopped."},
 }
@@ -86,6 +88,7 @@ var refusals = map[broker.Code]struct {
 	broker.HumanNeeded:  {http.StatusBadRequest, codeInvalid},
 	broker.InTrash:      {http.StatusConflict, "IN_TRASH"},
 	broker.Unavailable:  {http.StatusConflict, "PATH_UNAVAILABLE"},
+	broker.VaultRefused: {http.StatusBadGateway, "VAULT_REFUSED"},
 	broker.ClockBehind:  {http.StatusServiceUnavailable, "CLOCK_BEHIND"},
 }
 
@@ -95,8 +98,8 @@ func refusal(err error) (no httperror.Refusal, known bool) {
 	var denied *broker.Denied
 	var bad *vault.InvalidError
 	var env *dotenv.SyntaxError
-	switch {
-	case errors.As(err, &denied):
+	switch denied = broker.ByVault(err); {
+	case denied != nil, errors.As(err, &denied):
 		return refusedByDesk(denied), true
 	case errors.As(err, &env):
 		return invalid("content", "is not .env text: "+env.Error()), true
