@@ -307,34 +307,6 @@ func (b *Broker) Claim(ctx context.Context, who identity.Principal, id string) (
 	return asked, &out, nil
 }
 
-// TokenPage is one page of tokens.
-type TokenPage struct {
-	Items []identity.Token
-	Next  string // cursor of the next page, "" at the end
-}
-
-// ListTokens returns live tokens: of one agent, or of all for "", to the owner and
-// admins; an agent sees its own. Errors: [identity.ErrUnauthenticated],
-// *[vault.InvalidError] of field "cursor", *[Denied] for a token.
-func (b *Broker) ListTokens(ctx context.Context, who identity.Principal, agent, after string, limit int) (page TokenPage, err error) {
-	switch {
-	case manages(who):
-	case who.Kind == identity.Agent:
-		agent = who.Name
-	default:
-		return page, managersOnly()
-	}
-	now := b.now()
-	err = b.c.DB.View(ctx, func(tx *sqldb.Tx) error {
-		if err := b.c.Agents.Alive(tx, who, now); err != nil {
-			return err
-		}
-		page.Items, page.Next, err = b.c.Agents.Tokens(tx, agent, after, limit, now)
-		return err
-	})
-	return page, err
-}
-
 // RevokeToken ends a token, its handles and its requests: any for the owner and
 // admins, one's own for an agent. Errors: [identity.ErrUnknownToken], *[Denied].
 func (b *Broker) RevokeToken(ctx context.Context, who identity.Principal, id string) error {

@@ -26,6 +26,7 @@ type Desk interface {
 
 	IssueToken(ctx context.Context, who identity.Principal, r broker.TokenRequest) (broker.IssuedToken, error)
 	ListTokens(ctx context.Context, who identity.Principal, agent, after string, limit int) (broker.TokenPage, error)
+	Token(ctx context.Context, who identity.Principal, id string) (identity.Token, error)
 	RevokeToken(ctx context.Context, who identity.Principal, id string) error
 
 	Approvals(ctx context.Context, who identity.Principal, q approval.Query) (approval.Page, error)

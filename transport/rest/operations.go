@@ -27,6 +27,7 @@ func operations() []*route {
 		op(post, "/tokens", "createToken", "Issue a scoped token, or ask people for one.", (*Handler).createToken).
 			answers(http.StatusCreated).with(http.StatusAccepted, token{}),
 		op(get, "/tokens", "listTokens", "List the tokens that can be used, without their texts.", (*Handler).listTokens),
+		op(get, "/tokens/{id}", "getToken", "Look at a token, without its text.", (*Handler).getToken),
 		op(del, "/tokens/{id}", "revokeToken", "End a token.", (*Handler).revokeToken),
 
 		op(get, "/approvals", "listApprovals", "List the requests that people decide.", (*Handler).listApprovals),

@@ -1,5 +1,7 @@
 package rest
 
+import "github.com/coatcheck-dev/coatcheck/policy/identity"
+
 // tokensQuery selects a page.
 type tokensQuery struct {
 	AgentID string `json:"agent_id,omitempty" jsonschema_description:"For admins: the tokens of that agent. Left out: of all; an agent has its own."`
@@ -33,6 +35,7 @@ type tokenItem struct {
 	IssuedBy    *string   `json:"issued_by" jsonschema:"nullable" jsonschema_description:"The admin who issued it for the agent, and whose approval does not count for what it asks; null: no admin did."`
 	CreatedAt   *stamp    `json:"created_at" jsonschema:"nullable"`
 	ExpiresAt   *stamp    `json:"expires_at" jsonschema:"nullable"`
+	RevokedAt   *stamp    `json:"revoked_at" jsonschema:"nullable" jsonschema_description:"Null in a list: there are only tokens that can be used."`
 	Damaged     bool      `json:"damaged,omitzero" jsonschema_description:"Not written by this desk, and refused; revoke it."`
 }
 
@@ -43,14 +46,27 @@ func (h *Handler) listTokens(c *call, in *tokensQuery) (tokenPage, error) {
 	}
 	out := tokenPage{Items: make([]tokenItem, len(page.Items)), NextCursor: orNull(page.Next), Limit: in.Limit}
 	for i, t := range page.Items {
-		words := asked(t.Scopes, 0, t.MaxUses, t.Addrs, t.Description)
-		out.Items[i] = tokenItem{
-			ID: t.ID, TokenID: t.ID, AgentID: t.Agent, Scope: words.Scope, Scopes: words.Scopes, Description: words.Description,
-			AllowedIPs: words.AllowedIPs, MaxUses: words.MaxUses, Used: t.Used, Tier: string(t.Tier), ApprovalID: orNull(t.Approval), IssuedBy: orNull(t.Issuer),
-			CreatedAt: at(t.CreatedAt), ExpiresAt: at(t.ExpiresAt), Damaged: t.Damaged,
-		}
+		out.Items[i] = shownToken(t)
 	}
 	return out, nil
+}
+
+// getToken looks at one token, also when it can no longer be used.
+func (h *Handler) getToken(c *call, _ *none) (tokenItem, error) {
+	t, err := h.desk.Token(c.ctx, c.who, c.id)
+	if err != nil {
+		return tokenItem{}, err
+	}
+	return shownToken(t), nil
+}
+
+func shownToken(t identity.Token) tokenItem {
+	words := asked(t.Scopes, 0, t.MaxUses, t.Addrs, t.Description)
+	return tokenItem{
+		ID: t.ID, TokenID: t.ID, AgentID: t.Agent, Scope: words.Scope, Scopes: words.Scopes, Description: words.Description,
+		AllowedIPs: words.AllowedIPs, MaxUses: words.MaxUses, Used: t.Used, Tier: string(t.Tier), ApprovalID: orNull(t.Approval), IssuedBy: orNull(t.Issuer),
+		CreatedAt: at(t.CreatedAt), ExpiresAt: at(t.ExpiresAt), RevokedAt: at(t.RevokedAt), Damaged: t.Damaged,
+	}
 }
 
 func (h *Handler) revokeToken(c *call, _ *none) (none, error) {
