@@ -328,8 +328,9 @@ rules:
 // scan searches what was seen and every file there is.
 func (s *scene) scan(canaries []vaulttest.Canary) {
 	s.t.Helper()
+	seen := s.seen.Bytes()
 	for _, c := range canaries {
-		c.Absent(s.t, "what was seen", s.seen.Bytes())
+		c.Absent(s.t, "what was seen", seen)
 	}
 	if files := vaulttest.ScanFolder(s.t, os.Getenv("TMPDIR"), canaries...); files < 4 {
 		s.t.Fatalf("only %d files were searched", files)

@@ -17,12 +17,9 @@ import (
 // show up in.
 type Canary struct {
 	value []byte
-	forms []form
-}
-
-type form struct {
-	name string
-	text []byte
+	names []string // of the forms
+	forms [][]byte
+	find  *finder
 }
 
 // NewCanary returns a random value of printable ASCII, fit for a header: two
@@ -33,7 +30,9 @@ func NewCanary(tb testing.TB) Canary {
 	tb.Helper()
 	head, tail := rand.Text()[:16], rand.Text()[:16]
 	c := CanaryOf([]byte(head + `+/&<>"'%=\ ` + tail))
-	c.forms = append(c.forms, form{"its first half", []byte(head)}, form{"its second half", []byte(tail)})
+	c.add("its first half", head)
+	c.add("its second half", tail)
+	c.find = newFinder(c.forms)
 	return c
 }
 
@@ -52,6 +51,7 @@ func CanaryOf(value []byte) Canary {
 	}
 	c.add("bytes as numbers, no commas", byteList(value, "%d", " "))
 	c.add("bytes as numbers, no spaces", byteList(value, "%d", ","))
+	c.find = newFinder(c.forms)
 	return c
 }
 
@@ -82,12 +82,12 @@ func core(e Encoding, value []byte, shift int) string {
 }
 
 func (c *Canary) add(name, text string) {
-	for _, f := range c.forms {
-		if string(f.text) == text {
+	for _, form := range c.forms {
+		if string(form) == text {
 			return
 		}
 	}
-	c.forms = append(c.forms, form{name, []byte(text)})
+	c.names, c.forms = append(c.names, name), append(c.forms, []byte(text))
 }
 
 // Value returns the canary as a secret.
@@ -97,14 +97,11 @@ func (c Canary) Value() secret.Value { return secret.New(c.value) }
 func (c Canary) Text() string { return string(c.value) }
 
 // Find returns the names of the forms in which the canary stands in data.
-func (c Canary) Find(data []byte) []string {
-	var found []string
-	for _, f := range c.forms {
-		if bytes.Contains(data, f.text) {
-			found = append(found, f.name)
-		}
+func (c Canary) Find(data []byte) (names []string) {
+	for _, i := range c.find.in(data) {
+		names = append(names, c.names[i])
 	}
-	return found
+	return names
 }
 
 // Absent fails the test when the canary stands in data in any form. The
