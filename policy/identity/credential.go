@@ -165,9 +165,24 @@ func (s *Store) SpendToken(tx *sqldb.Tx, p Principal, now time.Time) error {
 
 // tokenOf returns the row of the token that p came with, if it is good now.
 func (s *Store) tokenOf(tx *sqldb.Tx, p Principal, now time.Time) (tokenRow, error) {
+	if t, ok := known[tokenRow](tx, tokenInTx(p.Token)); ok {
+		return t, cmp.Or(t.of(p), t.judge(p.Addr, now))
+	}
 	t, _, err := s.token(tx, p.Token, p.Addr, now)
-	if errors.Is(err, sqldb.ErrNoRows) || err == nil && (t.agent != p.Name || p.since != 0 && p.since != t.since) {
+	if errors.Is(err, sqldb.ErrNoRows) {
 		err = ErrUnauthenticated
 	}
+	if err == nil {
+		tx.Shared()[tokenInTx(t.id)] = t
+		err = t.of(p)
+	}
 	return t, err
+}
+
+// of tells whether p came with the token.
+func (r *tokenRow) of(p Principal) error {
+	if r.agent != p.Name || p.since != 0 && p.since != r.since {
+		return ErrUnauthenticated
+	}
+	return nil
 }

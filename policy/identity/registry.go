@@ -92,15 +92,23 @@ func (g *registry) load(tx *sqldb.Tx, name string) (e entry, err error) {
 
 // live returns the entry of a name that is not revoked.
 func (g *registry) live(tx *sqldb.Tx, name string) (entry, error) {
+	key := entryInTx{g.table, name}
+	if e, ok := known[entry](tx, key); ok {
+		return e, nil
+	}
 	e, err := g.load(tx, name)
 	if errors.Is(err, sqldb.ErrNoRows) || err == nil && e.revoked != 0 {
 		err = ErrUnauthenticated
+	}
+	if err == nil {
+		tx.Shared()[key] = e
 	}
 	return e, err
 }
 
 // store writes an entry, in place of the one its name has.
 func (g *registry) store(tx *sqldb.Tx, e *entry) error {
+	changed(tx)
 	return g.write(tx, e, g.rows.Sum(g.fields(e)))
 }
 

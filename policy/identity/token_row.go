@@ -86,6 +86,7 @@ func (s *Store) insertToken(tx *sqldb.Tx, r *tokenRow) error {
 // updateToken writes the two columns that ever change, on the condition that
 // nobody has counted a use since the row was read.
 func (s *Store) updateToken(tx *sqldb.Tx, r *tokenRow, used int64) error {
+	delete(tx.Shared(), tokenInTx(r.id))
 	n, err := tx.Exec(`UPDATE tokens SET used = ?, revoked_at = ?, mac = ? WHERE id = ? AND used = ?`,
 		r.used, r.revoked, s.rows.Sum(r.fields()), r.id, used)
 	if err == nil && n != 1 {

@@ -81,6 +81,7 @@ func (*Store) makeRoom(tx *sqldb.Tx, agent string, now time.Time) error {
 	if err != nil || n < MaxTokens {
 		return err
 	}
+	changed(tx)
 	if _, err = tx.Exec(`DELETE FROM tokens WHERE agent = ? AND NOT (`+usable+`)`, append([]any{agent}, usableArgs(now)...)...); err != nil {
 		return err
 	}
@@ -213,6 +214,7 @@ func (s *Store) endTokens(tx *sqldb.Tx, found []tokenRow, now time.Time) error {
 		r := &found[i]
 		err := s.checkToken(r)
 		if err != nil {
+			changed(tx)
 			_, err = tx.Exec(`DELETE FROM tokens WHERE id = ?`, r.id)
 		} else {
 			r.revoked = sqldb.Micros(now)
@@ -229,5 +231,8 @@ func (s *Store) endTokens(tx *sqldb.Tx, found []tokenRow, now time.Time) error {
 // returns how many there were.
 func (*Store) PurgeTokens(tx *sqldb.Tx, now time.Time) (int, error) {
 	n, err := tx.Exec(`DELETE FROM tokens WHERE id IN (SELECT id FROM tokens WHERE expires_at <= ?)`, sqldb.Micros(now.Add(-KeepTokens)))
+	if n > 0 {
+		changed(tx)
+	}
 	return int(n), err
 }
