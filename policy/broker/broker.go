@@ -124,6 +124,8 @@ type Broker struct {
 	plain   plainUses
 	sent    uses
 	unknown unknowns
+
+	accesses times // of readings in plain, by path
 }
 
 // New returns a Broker, or an error that names the part that is missing.
@@ -138,6 +140,7 @@ func New(c Config) (*Broker, error) {
 		}
 	}
 	b := &Broker{c: c, outbox: outbox{closing: make(chan struct{})}}
+	b.accesses = times{db: c.DB, log: c.Log, now: b.now, table: "accesses", key: "path", every: accessesEvery}
 	switch v := c.Vault.(type) {
 	case Inside:
 		b.near = v
@@ -164,7 +167,7 @@ func (b *Broker) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return b.seal.close(ctx, b)
+	return errors.Join(b.seal.close(ctx, b), b.accesses.close(ctx))
 }
 
 // now is the clock in the precision the database keeps.

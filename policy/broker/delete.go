@@ -56,7 +56,7 @@ func (b *Broker) Delete(ctx context.Context, who identity.Principal, p vault.Pat
 		}
 		return j.remove(tx, p, permanent, func(tx *sqldb.Tx) error {
 			if permanent {
-				if err := forgetAccess(tx, p); err != nil {
+				if err := b.accesses.forget(tx, string(p)); err != nil {
 					return err
 				}
 			}

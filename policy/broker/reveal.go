@@ -53,15 +53,11 @@ func (b *Broker) opened(ctx context.Context, who identity.Principal, e *audit.En
 		if err = b.spendUse(tx, who, decision.Decision, e.Time); err != nil {
 			return err
 		}
-		if right == policy.Reveal {
-			if err = accessed(tx, p, e.Time); err != nil {
-				return err
-			}
-		}
 		return j.get(tx, p, e.Version, func(got vault.Secret) {
 			s, e.Version = got, got.Version
 			if right == policy.Reveal {
 				s.AccessedAt = e.Time
+				b.accesses.note(string(p), e.Time)
 			}
 		})
 	})

@@ -149,7 +149,7 @@ func (b *Broker) purge(ctx context.Context) error {
 			}
 			more = len(paths) > 0
 			for _, p := range paths {
-				if err := forgetAccess(tx, p); err != nil {
+				if err := b.accesses.forget(tx, string(p)); err != nil {
 					return err
 				}
 				if _, err := b.c.Audit.Append(tx, audit.Entry{Time: b.now(), Event: "secret.purged", Actor: "coatcheck", Outcome: audit.OK, Path: p}); err != nil {
