@@ -16,6 +16,7 @@ type Desk interface {
 	List(ctx context.Context, who identity.Principal, r broker.ListRequest) (vault.Page, error)
 	Describe(ctx context.Context, who identity.Principal, p vault.Path) (vault.Metadata, error)
 	Reveal(ctx context.Context, who identity.Principal, p vault.Path, version int) (vault.Secret, error)
+	RevealUnlessNamespace(ctx context.Context, who identity.Principal, p vault.Path) (vault.Secret, error)
 	History(ctx context.Context, who identity.Principal, p vault.Path) ([]vault.Version, error)
 	Put(ctx context.Context, who identity.Principal, p vault.Path, c vault.Change) (vault.Metadata, error)
 	Rotate(ctx context.Context, who identity.Principal, r broker.RotateRequest) (broker.Rotated, error)

@@ -24,27 +24,24 @@ func (g *getQuery) read(q *query) { g.Version = q.number("version", 1) }
 //   - a version; a namespace in one segment and a key in the next, as the MCP
 //     server and the command line send them; a token that names this very path, as
 //     the SDK asks for one: the value
-//   - one segment, sent by the command line: the list
-//   - something that the caller may list lies below: the list
-//   - a token for what lies below and not for the path itself: the list, an empty one
+//   - one segment, sent by the command line; a token for what lies below and not for
+//     the path itself: the list, also an empty one
+//   - there is no value, and something that the caller may list lies below: the list
 //   - else the value, and its error when there is none
 func (h *Handler) getSecret(c *call, in *getQuery) (any, error) {
-	listing := false
-	switch definite := in.Version > 0 || len(c.named) == 2 && c.named[0].slashed() || c.namedByToken(); {
-	case definite:
-	case len(c.named) == 1 && c.isCLI():
-		listing = true
+	var s vault.Secret
+	var err error
+	switch {
+	case in.Version > 0 || len(c.named) == 2 && c.named[0].slashed() || c.namedByToken():
+		s, err = h.desk.Reveal(c.ctx, c.who, c.path, in.Version)
+	case len(c.named) == 1 && c.isCLI() || c.tokenForBelow():
+		return h.wholeNamespace(c, string(c.path))
 	default:
-		some, err := h.desk.List(c.ctx, c.who, broker.ListRequest{Prefix: below(string(c.path)), Limit: 1})
-		if err != nil {
-			return nil, err
-		}
-		listing = len(some.Items) > 0 || some.Next != "" || c.tokenForBelow()
+		s, err = h.desk.RevealUnlessNamespace(c.ctx, c.who, c.path)
 	}
-	if listing {
+	if errors.Is(err, broker.ErrNamespace) {
 		return h.wholeNamespace(c, string(c.path))
 	}
-	s, err := h.desk.Reveal(c.ctx, c.who, c.path, in.Version)
 	if err != nil {
 		return c.read(err)
 	}
