@@ -80,11 +80,7 @@ func (b *Broker) store(tx *sqldb.Tx, r ruling, e *audit.Entry, c vault.Change, c
 	if err := checkValue(c.Value); err != nil {
 		return false, err
 	}
-	mends := vault.Change{}
-	if j.exempt() {
-		mends = c
-	}
-	old, err := j.known(tx, p, mends)
+	old, err := j.known(tx, p, c)
 	created = errors.Is(err, vault.ErrNotFound)
 	if err != nil && !created {
 		return false, err

@@ -23,6 +23,7 @@ package overlay
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy/rowmac"
@@ -117,6 +118,9 @@ func (v *Vault) Put(ctx context.Context, p vault.Path, c vault.Change) (m vault.
 		m, err = v.far.Put(ctx, p, there)
 	default:
 		m, err = v.far.Describe(ctx, p)
+		if errors.Is(err, vault.ErrNotFound) && c.Mode == vault.Upsert { // a new one needs a value
+			_, err = c.Apply(vault.Metadata{Path: p}, time.Now())
+		}
 	}
 	if err != nil {
 		return vault.Metadata{}, err

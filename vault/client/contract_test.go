@@ -25,6 +25,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy/clock"
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/policy/overlay"
 	"github.com/coatcheck-dev/coatcheck/policy/redact"
 	"github.com/coatcheck-dev/coatcheck/policy/redeem"
 	"github.com/coatcheck-dev/coatcheck/policy/rowmac"
@@ -44,6 +45,29 @@ func TestContract(t *testing.T) {
 		t.Helper()
 		return clientOf(t, inProcess(newDesk(t)), func(o *client.Options) { o.Edition = client.Detect }).Vault()
 	}, vaulttest.Caps{Trash: true, History: true, FakeTime: true})
+}
+
+// TestContractWithOverlay: with what the wire has no words for kept on this side it
+// is a vault without a limit.
+func TestContractWithOverlay(t *testing.T) {
+	vaulttest.Run(t, func(t *testing.T) vault.Vault {
+		t.Helper()
+		dir := t.TempDir()
+		if err := os.Chmod(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		db, err := sqldb.Open(t.Context(), filepath.Join(dir, "vault.db"), overlay.Migrations())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		far := clientOf(t, inProcess(newDesk(t)), func(o *client.Options) { o.Edition = client.Detect }).Vault()
+		return overlay.New(db, rowmac.New([rowmac.KeySize]byte{2}), far, "far")
+	}, vaulttest.Caps{Trash: true, History: true, Destinations: true, FakeTime: true})
 }
 
 // inProcess is a network that ends at a handler.
