@@ -301,8 +301,8 @@ func TestElsewhereAskedOnce(t *testing.T) {
 	}
 }
 
-// TestElsewhereChangesMeanwhile: a secret that came or went after the look is not
-// replaced, and none is made where one went.
+// TestElsewhereChangesMeanwhile: a secret that came or went after the look is looked
+// at before it is changed, and none is rotated that went.
 func TestElsewhereChangesMeanwhile(t *testing.T) {
 	f := newDesk(t, allowEverything)
 	far := f.sendAway(t)
@@ -315,19 +315,38 @@ func TestElsewhereChangesMeanwhile(t *testing.T) {
 			return nil
 		}
 	}
-	once(func() { f.put(t, "p/new", vault.Change{}, "api.example.com") })
-	if _, err := f.set(t, local, "p/new", "another value"); !errors.Is(err, vault.ErrExists) {
-		t.Errorf("over one that came: %v", err)
-	}
-	once(func() {
-		if _, err := f.Delete(t.Context(), owner, "p/new", true); err != nil {
-			t.Error(err)
+	destroy := func(p vault.Path) func() {
+		return func() {
+			if _, err := f.Delete(t.Context(), owner, p, true); err != nil {
+				t.Error(err)
+			}
 		}
-	})
-	if _, err := f.set(t, local, "p/new", "another value"); !errors.Is(err, vault.ErrNotFound) {
-		t.Errorf("where one went: %v", err)
 	}
-	if _, err := f.Describe(t.Context(), owner, "p/new"); !errors.Is(err, vault.ErrNotFound) {
+	once(func() { f.guarded(t, "p/came", vault.Sensitive) })
+	if _, err := f.set(t, local, "p/came", "another value"); codeOf(err) != "approval_required" {
+		t.Errorf("over a guarded one that came: %v", err)
+	}
+	if m, err := f.Describe(t.Context(), owner, "p/came"); err != nil || m.Version != 1 {
+		t.Errorf("%+v, %v", m, err)
+	}
+	once(func() { f.put(t, "p/plain", vault.Change{}, "api.example.com") })
+	if got, err := f.set(t, local, "p/plain", "another value"); err != nil || got.Created || got.Metadata.Version != 2 {
+		t.Errorf("over one that came: %+v, %v", got, err)
+	}
+	once(destroy("p/plain"))
+	if got, err := f.set(t, local, "p/plain", "another value"); err != nil || !got.Created || len(got.Metadata.Destinations) != 0 {
+		t.Errorf("where one went: %+v, %v", got, err)
+	}
+	once(func() { f.put(t, "p/third", vault.Change{}) })
+	if _, err := f.Put(t.Context(), owner, "p/third", vault.Change{Mode: vault.Create, Value: secret.New([]byte("v"))}); !errors.Is(err, vault.ErrExists) {
+		t.Errorf("created over one that came: %v", err)
+	}
+	f.guarded(t, "p/went", vault.Standard)
+	once(destroy("p/went"))
+	if _, err := f.Rotate(t.Context(), owner, broker.RotateRequest{Path: "p/went"}); !errors.Is(err, vault.ErrNotFound) {
+		t.Errorf("rotated what went: %v", err)
+	}
+	if _, err := f.Describe(t.Context(), owner, "p/went"); !errors.Is(err, vault.ErrNotFound) {
 		t.Errorf("it is back: %v", err)
 	}
 }

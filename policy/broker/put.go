@@ -37,7 +37,19 @@ func (b *Broker) Put(ctx context.Context, who identity.Principal, p vault.Path, 
 	return meta, err
 }
 
+// put is [Broker.Put]. In a vault elsewhere a secret may come or go between the look
+// and the change; who means either then has it looked at again.
 func (b *Broker) put(ctx context.Context, who identity.Principal, p vault.Path, c vault.Change) (meta vault.Metadata, created bool, err error) {
+	for range 3 {
+		meta, created, err = b.putOnce(ctx, who, p, c)
+		if b.far == nil || c.Mode != vault.Upsert || !errors.Is(err, errMeanwhile) {
+			break
+		}
+	}
+	return meta, created, err
+}
+
+func (b *Broker) putOnce(ctx context.Context, who identity.Principal, p vault.Path, c vault.Change) (meta vault.Metadata, created bool, err error) {
 	e := b.entry(who, "secret.updated")
 	e.Path = p
 	j := b.judge(who)

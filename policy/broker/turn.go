@@ -25,6 +25,9 @@ type seen struct {
 	err  error // nil or [vault.ErrNotFound]
 }
 
+// errMeanwhile is a secret elsewhere that came or went since it was looked for.
+var errMeanwhile = errors.New("the secret came or went meanwhile")
+
 // effect is one thing to be done in a vault elsewhere.
 type effect struct {
 	do func(ctx context.Context) error
@@ -147,6 +150,9 @@ func (t *turn) put(tx *sqldb.Tx, p vault.Path, c vault.Change, then func(*sqldb.
 	t.effects = append(t.effects, effect{
 		do: func(ctx context.Context) (err error) {
 			m, err = t.b.far.There().Put(ctx, p, there)
+			if there.Mode == vault.Create && errors.Is(err, vault.ErrExists) || there.Mode == vault.Replace && errors.Is(err, vault.ErrNotFound) {
+				err = fmt.Errorf("%w: %w", errMeanwhile, err)
+			}
 			return err
 		},
 		then: func(tx *sqldb.Tx) error {

@@ -70,6 +70,74 @@ func TestContractWithOverlay(t *testing.T) {
 	}, vaulttest.Caps{Trash: true, History: true, Destinations: true, FakeTime: true})
 }
 
+// TestContractThroughTwoDesks: a desk behind a desk is a vault still.
+func TestContractThroughTwoDesks(t *testing.T) {
+	vaulttest.Run(t, func(t *testing.T) vault.Vault {
+		t.Helper()
+		detect := func(o *client.Options) { o.Edition = client.Detect }
+		return clientOf(t, inProcess(newDeskOver(t, clientOf(t, inProcess(newDesk(t)), detect).Vault())), detect).Vault()
+	}, vaulttest.Caps{Trash: true, History: true, FakeTime: true})
+}
+
+// TestDeskOverEditionB puts a service of edition B behind a desk: what it has works
+// through it, destinations and recipes included, and what it has not is refused
+// before anything is done.
+func TestDeskOverEditionB(t *testing.T) {
+	service := newDesk(t)
+	far := clientOf(t, inProcess(service), func(o *client.Options) { o.AgentKey, o.Edition = text(service.agentKey), client.EditionB }).Vault()
+	near := newDeskOver(t, far).broker
+	ctx, owner, p := t.Context(), identity.OwnerCLI(), vault.Path("staging/app/key")
+	to, err := vault.ParseDestination("api.example.com", vault.Bearer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := vault.Change{Value: text("first"), Tags: &map[string]string{"team": "ml"}, Destinations: &[]vault.Destination{to}, Generate: new(vault.Recipe("{base62:30}"))}
+	if m, err := near.Put(ctx, owner, p, made); err != nil || m.Version != 1 || len(m.Destinations) != 1 {
+		t.Fatalf("made: %+v, %v", m, err)
+	}
+	rotated, err := near.Rotate(ctx, owner, broker.RotateRequest{Path: p})
+	if err != nil || rotated.Metadata.Version != 2 || rotated.Metadata.Tags["team"] != "ml" || len(rotated.Metadata.Destinations) != 1 {
+		t.Errorf("rotated: %+v, %v", rotated, err)
+	}
+	ticket, err := near.Issue(ctx, owner, broker.IssueRequest{Path: p, For: "program"})
+	if err != nil || len(ticket.Destinations) != 1 {
+		t.Errorf("a handle: %+v, %v", ticket, err)
+	}
+	if s, err := near.Reveal(ctx, owner, p, 2); err != nil || s.Value.Len() != 30 {
+		t.Errorf("the latest by its number: %v", err)
+	}
+	if _, err := near.Reveal(ctx, owner, p, 1); !errors.Is(err, vault.ErrVersionRetired) {
+		t.Errorf("the one before: %v", err)
+	}
+	if page, err := near.List(ctx, owner, broker.ListRequest{Prefix: "staging/app/"}); err != nil || len(page.Items) != 1 || len(page.Items[0].Destinations) != 1 {
+		t.Errorf("listed: %+v, %v", page, err)
+	}
+	for name, do := range map[string]func() error{
+		"all":       func() error { _, err := near.List(ctx, owner, broker.ListRequest{}); return err },
+		"the trash": func() error { _, err := near.Delete(ctx, owner, p, false); return err },
+		"restore":   func() error { _, err := near.Restore(ctx, owner, p); return err },
+		"history":   func() error { _, err := near.History(ctx, owner, p); return err },
+		"grace": func() error {
+			_, err := near.Rotate(ctx, owner, broker.RotateRequest{Path: p, Grace: time.Hour})
+			return err
+		},
+		"description": func() error { _, err := near.Put(ctx, owner, p, vault.Change{Description: new("d")}); return err },
+	} {
+		if err := do(); !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := near.Put(ctx, owner, "production/other/key", made); broker.ByVault(err) == nil {
+		t.Errorf("beyond the rights of its key there: %v", err)
+	}
+	if _, err := near.Delete(ctx, owner, p, true); err != nil {
+		t.Error(err)
+	}
+	if _, err := near.Describe(ctx, owner, p); !errors.Is(err, vault.ErrNotFound) {
+		t.Errorf("still there: %v", err)
+	}
+}
+
 // inProcess is a network that ends at a handler.
 func inProcess(h http.Handler) transport {
 	return func(r *http.Request) (*http.Response, error) {
@@ -155,6 +223,12 @@ rules:
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
+	return newDeskOver(t, nil)
+}
+
+// newDeskOver is a desk whose secrets are in a vault elsewhere, nil: its own.
+func newDeskOver(t *testing.T, far overlay.Far) *desk {
+	t.Helper()
 	dir := t.TempDir()
 	check := func(err error) {
 		t.Helper()
@@ -164,7 +238,7 @@ func newDesk(t *testing.T) *desk {
 	}
 	check(os.Chmod(dir, 0o700))
 	db, err := sqldb.Open(t.Context(), filepath.Join(dir, "vault.db"),
-		slices.Concat(embedded.Migrations(), identity.Migrations(), handle.Migrations(), audit.Migrations(), broker.Migrations(), clock.Migrations(), approval.Migrations()))
+		slices.Concat(embedded.Migrations(), identity.Migrations(), handle.Migrations(), audit.Migrations(), broker.Migrations(), clock.Migrations(), approval.Migrations(), overlay.Migrations()))
 	check(err)
 	file := filepath.Join(dir, "key")
 	check(embedded.CreateKeyFile(file))
@@ -182,8 +256,12 @@ func newDesk(t *testing.T) *desk {
 	check(err)
 	rows := rowmac.New([rowmac.KeySize]byte{1})
 	times, agents := clock.New(clock.Of(time.Now), rows), identity.New(rows)
+	var secrets broker.Vault = embedded.New(db, keyring, &embedded.Options{Now: times.Now})
+	if far != nil {
+		secrets = overlay.New(db, rows, far, "far")
+	}
 	b, err := broker.New(broker.Config{
-		DB: db, Vault: embedded.New(db, keyring, &embedded.Options{Now: times.Now}), Policy: rules{parsed}, Audit: audit.New(signer, verifier),
+		DB: db, Vault: secrets, Policy: rules{parsed}, Audit: audit.New(signer, verifier),
 		Agents: agents, Handles: handle.New(rows), Approvals: approval.New(rows), Scrubber: redact.New(times.Now), HTTP: redeem.NewClient(nil), Catalogue: catalogue.New(),
 		Anchor: &anchor{}, Clock: times, Log: slog.New(slog.DiscardHandler),
 	})

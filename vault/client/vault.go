@@ -123,7 +123,7 @@ func (v *Vault) List(ctx context.Context, q vault.Query) (vault.Page, error) {
 	for {
 		page, err := v.c.list(ctx, namespace, o, query)
 		if err != nil {
-			return vault.Page{}, cursorOf(theirs(err), q.After)
+			return vault.Page{}, cursorOf(err, q.After)
 		}
 		out := vault.Page{Next: page.NextCursor}
 		for _, m := range page.Items {
@@ -148,7 +148,7 @@ func cursorOf(err error, cursor string) error {
 	if e, ok := errors.AsType[*Error](err); ok && cursor != "" && e.StatusCode == http.StatusBadRequest {
 		return fmt.Errorf("%w: %w", &vault.InvalidError{Field: "cursor", Rule: "was not made by this vault for this list"}, err)
 	}
-	return err
+	return theirs(err)
 }
 
 // Delete implements [vault.Vault].
