@@ -77,10 +77,12 @@ func (e *ImportConflict) Is(target error) bool {
 // Import stores many secrets, all of them or none, in one transaction, for the
 // owner, admins, and agents that may set every one of them. Each has its own leaf,
 // and the import has one. In a vault elsewhere they are stored one after the other:
-// what it refuses ends the import, and the *[ItemError] says what was stored before. A token with a number of uses spends one on it. Errors:
-// *[ImportConflict] once all items were looked at; *[ItemError] for the first
-// item that breaks a limit; *[vault.InvalidError] of field "items" for more than
-// [MaxImport]; *[Denied].
+// what it refuses ends the import, and the *[ItemError] says what was stored before.
+// A token with a number of uses spends one on each, in a vault elsewhere also on those
+// that were not stored; one that has fewer left stores none. Errors:
+// *[ImportConflict] once all items were looked at; *[ItemError] for the first item
+// that breaks a limit; *[vault.InvalidError] of field "items" for more than
+// [MaxImport], of field "max_uses" for more than the token is good for; *[Denied].
 func (b *Broker) Import(ctx context.Context, who identity.Principal, r ImportRequest) ([]Imported, error) {
 	e := b.entry(who, "secret.imported")
 	e.Target = fmt.Sprintf("%d secrets", len(r.Items))
@@ -92,7 +94,7 @@ func (b *Broker) Import(ctx context.Context, who identity.Principal, r ImportReq
 	var out []Imported
 	err = b.carryOut(ctx, j, &e, func(tx *sqldb.Tx) (err error) {
 		if who.Kind == identity.ScopedToken {
-			if err := b.c.Agents.SpendToken(tx, who, e.Time); err != nil {
+			if err := b.c.Agents.SpendToken(tx, who, len(r.Items), e.Time); err != nil {
 				return err
 			}
 		}

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/secret"
 )
@@ -137,5 +140,69 @@ func TestExport(t *testing.T) {
 	}
 	if _, err := f.Export(t.Context(), local, []vault.Path{"a/1"}); codeOf(err) != "owner_only" {
 		t.Errorf("an agent exports: %v", err)
+	}
+}
+
+// TestImportSpendsAUseForEach: a token stores as many secrets as it has uses, in
+// one import or in many; one that is too large stores none and spends none.
+func TestImportSpendsAUseForEach(t *testing.T) {
+	f := newDesk(t, allowEverything)
+	who := f.register(t, identity.NewAgent{Name: "claude"})
+	writer, issued := f.token(t, who, broker.TokenRequest{Scopes: scopes(t, "secrets:*:p/*"), MaxUses: 6})
+	used := func(want int) {
+		t.Helper()
+		if got, err := f.Token(t.Context(), owner, issued.ID); err != nil || got.Used != want {
+			t.Errorf("%d uses, want %d; %v", got.Used, want, err)
+		}
+	}
+	stored := func(ps ...vault.Path) error {
+		var r broker.ImportRequest
+		for _, p := range ps {
+			r.Items = append(r.Items, broker.ImportItem{Path: p, Change: vault.Change{Value: secret.New([]byte("value"))}})
+		}
+		_, err := f.Import(t.Context(), writer, r)
+		return err
+	}
+	if err := stored("p/1", "p/2", "p/3"); err != nil {
+		t.Fatal(err)
+	}
+	used(3)
+	if bad, ok := errors.AsType[*vault.InvalidError](stored("p/4", "p/5", "p/6", "p/7")); !ok || bad.Field != "max_uses" {
+		t.Errorf("four by three uses: %v", bad)
+	}
+	if err := stored("p/4", "p/1"); !errors.Is(err, vault.ErrExists) {
+		t.Errorf("one exists: %v", err)
+	}
+	r := broker.ImportRequest{Items: items(map[vault.Path]string{"p/4": "x", "p/5": "x"}), DryRun: true}
+	if _, err := f.Import(t.Context(), writer, r); err != nil {
+		t.Error(err)
+	}
+	if _, err := f.Describe(t.Context(), owner, "p/4"); !errors.Is(err, vault.ErrNotFound) {
+		t.Errorf("a part was stored: %v", err)
+	}
+	used(3)
+	var passed atomic.Int32
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Go(func() {
+			err := stored(vault.Path(fmt.Sprintf("p/r%d/1", i)), vault.Path(fmt.Sprintf("p/r%d/2", i)))
+			if bad, ok := errors.AsType[*vault.InvalidError](err); err == nil {
+				passed.Add(1)
+			} else if !ok || bad.Field != "max_uses" {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := passed.Load(); n != 1 {
+		t.Errorf("%d imports of two by three uses", n)
+	}
+	used(5)
+	if err := stored("p/9"); err != nil {
+		t.Error(err)
+	}
+	used(6)
+	if err := stored("p/10"); !errors.Is(err, identity.ErrUnauthenticated) {
+		t.Errorf("an exhausted token imports: %v", err)
 	}
 }

@@ -42,7 +42,7 @@ func (b *Broker) spendUse(tx *sqldb.Tx, who identity.Principal, d policy.Decisio
 	if err := b.spendRate(tx, who, d, now); err != nil || who.Kind != identity.ScopedToken {
 		return err
 	}
-	return b.c.Agents.SpendToken(tx, who, now)
+	return b.c.Agents.SpendToken(tx, who, 1, now)
 }
 
 // spendRate takes one permit of the rule's rate, or refuses. A rate of N per

@@ -41,7 +41,7 @@ func TestAdmins(t *testing.T) {
 			t.Errorf("%+v, %v", agent, err)
 		}
 		want(t, "alive", s.Alive(tx, who, noon), nil)
-		want(t, "spend", s.SpendToken(tx, who, noon), nil)
+		want(t, "spend", s.SpendToken(tx, who, 1, noon), nil)
 		_, err = s.AddAdmin(tx, "ana", noon)
 		want(t, "again", err, identity.ErrAdminExists)
 		for _, name := range []string{"", "a b", "owner", "Local", "é"} {

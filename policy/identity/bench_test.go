@@ -58,7 +58,7 @@ func BenchmarkVerify(b *testing.B) {
 		var who identity.Principal
 		in(b, db, func(tx *sqldb.Tx, s *identity.Store) { who, _ = s.ByCredential(tx, counted, "", noon) })
 		measure("alive", func(tx *sqldb.Tx) error { return s.Alive(tx, who, noon) })
-		measure("spend", func(tx *sqldb.Tx) error { return s.SpendToken(tx, who, noon) })
+		measure("spend", func(tx *sqldb.Tx) error { return s.SpendToken(tx, who, 1, noon) })
 		measure("issue", func(tx *sqldb.Tx) error {
 			_, t, err := s.IssueToken(tx, identity.TokenSpec{Agent: "web", Scopes: scopes(b, "*")}, noon)
 			if err == nil {

@@ -146,12 +146,13 @@ func (s *Store) Alive(tx *sqldb.Tx, p Principal, now time.Time) error {
 	return err
 }
 
-// SpendToken counts one use of the token that p came with; for others, and for a
-// token whose uses are not counted, it does nothing. Who spends them all at once
-// gets as many as there are: tx holds the write lock from its start (sqldb), and
-// the count is written, with its MAC, only over the one that was read. Errors:
-// those of [Store.ByCredential].
-func (s *Store) SpendToken(tx *sqldb.Tx, p Principal, now time.Time) error {
+// SpendToken counts uses of the token that p came with, all of them or none; for
+// others, and for a token whose uses are not counted, it does nothing. Who spends
+// them all at once gets as many as there are: tx holds the write lock from its
+// start (sqldb), and the count is written, with its MAC, only over the one that was
+// read. Errors: those of [Store.ByCredential]; *[vault.InvalidError] of field
+// "max_uses" when the token is good for some, but for fewer.
+func (s *Store) SpendToken(tx *sqldb.Tx, p Principal, uses int, now time.Time) error {
 	if p.Kind != ScopedToken || p.uncounted {
 		return nil
 	}
@@ -159,8 +160,11 @@ func (s *Store) SpendToken(tx *sqldb.Tx, p Principal, now time.Time) error {
 	if err != nil || r.maxUses == 0 {
 		return err
 	}
-	r.used++
-	return s.updateToken(tx, &r, r.used-1)
+	if int64(uses) > r.maxUses-r.used {
+		return &vault.InvalidError{Field: "max_uses", Rule: "leaves this token fewer uses than this takes"}
+	}
+	r.used += int64(uses)
+	return s.updateToken(tx, &r, r.used-int64(uses))
 }
 
 // tokenOf returns the row of the token that p came with, if it is good now.

@@ -10,7 +10,7 @@
 //	p.Door, p.Addr = policy.DoorREST, addr
 //	err = who.Alive(tx, p, now)                                     // at each request: revoked means at once
 //	if p.Allows(policy.Reveal, path) { … }                          // and then the policy is asked
-//	err = who.SpendToken(tx, p, now)                                // in the transaction of what is recorded
+//	err = who.SpendToken(tx, p, 1, now)                             // in the transaction of what is recorded
 //
 // Who is who:
 //

@@ -99,9 +99,9 @@ func TestKnownTokenIsJudged(t *testing.T) {
 		want(t, "of another agent", s.Alive(tx, anew, noon), identity.ErrUnauthenticated)
 		want(t, "too late", s.Alive(tx, who, noon.Add(90*time.Second)), identity.ErrUnauthenticated)
 		for range 3 {
-			want(t, "a use", s.SpendToken(tx, who, noon), nil)
+			want(t, "a use", s.SpendToken(tx, who, 1, noon), nil)
 		}
-		want(t, "used up", s.SpendToken(tx, who, noon), identity.ErrUnauthenticated)
+		want(t, "used up", s.SpendToken(tx, who, 1, noon), identity.ErrUnauthenticated)
 		want(t, "used up", s.Alive(tx, who, noon), identity.ErrUnauthenticated)
 	})
 }

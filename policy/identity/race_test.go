@@ -28,7 +28,7 @@ func spender(tb testing.TB, db *sqldb.DB, text string) func() error {
 		want(tb, "by token", err, nil)
 	})
 	return func() error {
-		return db.Update(tb.Context(), func(tx *sqldb.Tx) error { return s.SpendToken(tx, who, noon) })
+		return db.Update(tb.Context(), func(tx *sqldb.Tx) error { return s.SpendToken(tx, who, 1, noon) })
 	}
 }
 
@@ -68,7 +68,7 @@ func TestAUseThatIsUndoneIsNotCounted(t *testing.T) {
 	text := counted(t, db, 1)
 	undone(t, db, func(tx *sqldb.Tx, s *identity.Store) {
 		who, _ := s.ByCredential(tx, text, "", noon)
-		want(t, "undone", s.SpendToken(tx, who, noon), nil)
+		want(t, "undone", s.SpendToken(tx, who, 1, noon), nil)
 	})
 	spend := spender(t, db, text)
 	want(t, "spent", spend(), nil)
@@ -84,17 +84,17 @@ func TestOneThatIsNotCounted(t *testing.T) {
 		who, _ := s.ByCredential(tx, text, "", noon)
 		byHand := identity.Principal{Kind: identity.ScopedToken, Name: "web", Token: token.ID} // not known to be uncounted
 		for range 5 {
-			want(t, "spend", s.SpendToken(tx, who, noon), nil)
-			want(t, "spend", s.SpendToken(tx, byHand, noon), nil)
+			want(t, "spend", s.SpendToken(tx, who, 1, noon), nil)
+			want(t, "spend", s.SpendToken(tx, byHand, 1, noon), nil)
 		}
 		if got, err := s.Token(tx, token.ID); err != nil || got.Used != 0 {
 			t.Errorf("%+v, %v", got, err)
 		}
 		for _, other := range []identity.Principal{identity.OwnerCLI(), identity.LocalStdio(), {Kind: identity.Agent, Name: "web"}} {
-			want(t, other.ID(), s.SpendToken(tx, other, noon), nil)
+			want(t, other.ID(), s.SpendToken(tx, other, 1, noon), nil)
 		}
 		byHand.Name = "other"
-		want(t, "of another agent", s.SpendToken(tx, byHand, noon), identity.ErrUnauthenticated)
+		want(t, "of another agent", s.SpendToken(tx, byHand, 1, noon), identity.ErrUnauthenticated)
 		want(t, "of another agent", s.Alive(tx, byHand, noon), identity.ErrUnauthenticated)
 	})
 }

@@ -37,7 +37,7 @@ func TestEditedTokens(t *testing.T) {
 		want(t, "issue", err, nil)
 		who, err := s.ByCredential(tx, good, "", noon)
 		want(t, "by another", err, nil)
-		want(t, "spend another", s.SpendToken(tx, who, noon), nil)
+		want(t, "spend another", s.SpendToken(tx, who, 1, noon), nil)
 	})
 	for _, column := range []string{
 		"hash", "agent", "since", "scopes", "addrs", "description", "tier", "approval", "created_at", "expires_at", "revoked_at", "max_uses", "used", "issuer", "mac",
@@ -69,7 +69,7 @@ func TestEditedTokens(t *testing.T) {
 						t.Errorf("let in: %+v", got)
 					}
 					want(t, "alive", s.Alive(tx, who, noon), damage)
-					want(t, "spend", s.SpendToken(tx, who, noon), damage)
+					want(t, "spend", s.SpendToken(tx, who, 1, noon), damage)
 					_, err = s.Token(tx, token.ID)
 					want(t, "token", err, vault.ErrCorrupt)
 					_, err = s.ByCredential(tx, good, "", noon)
@@ -198,16 +198,16 @@ func TestTheCountIsAuthenticated(t *testing.T) {
 		want(t, "by token", err, nil)
 		exec(t, tx, `CREATE TABLE keep AS SELECT * FROM tokens`)
 		for range 2 {
-			want(t, "spend", s.SpendToken(tx, who, noon), nil)
+			want(t, "spend", s.SpendToken(tx, who, 1, noon), nil)
 		}
 		if got, err := s.Token(tx, token.ID); err != nil || got.Used != 2 {
 			t.Errorf("%+v, %v", got, err)
 		}
-		want(t, "spend at the end", s.SpendToken(tx, who, noon), identity.ErrUnauthenticated)
+		want(t, "spend at the end", s.SpendToken(tx, who, 1, noon), identity.ErrUnauthenticated)
 		exec(t, tx, `UPDATE tokens SET used = 0`)
-		want(t, "count set back", s.SpendToken(tx, who, noon), vault.ErrCorrupt)
+		want(t, "count set back", s.SpendToken(tx, who, 1, noon), vault.ErrCorrupt)
 		exec(t, tx, `DELETE FROM tokens; INSERT INTO tokens SELECT * FROM keep`)
-		want(t, "row put back", s.SpendToken(tx, who, noon), nil)
+		want(t, "row put back", s.SpendToken(tx, who, 1, noon), nil)
 	})
 }
 

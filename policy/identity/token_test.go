@@ -200,7 +200,7 @@ func TestRefusedTokens(t *testing.T) {
 		}},
 		"exhausted": {spend: func(tx *sqldb.Tx, s *identity.Store, who *identity.Principal) error {
 			for range 3 {
-				if err := s.SpendToken(tx, *who, noon); err != nil {
+				if err := s.SpendToken(tx, *who, 1, noon); err != nil {
 					return err
 				}
 			}
@@ -232,7 +232,7 @@ func TestRefusedTokens(t *testing.T) {
 					t.Errorf("let in: %+v, %v", got, err)
 				}
 				want(t, "alive", s.Alive(tx, who, now), identity.ErrUnauthenticated)
-				want(t, "spend", s.SpendToken(tx, who, now), identity.ErrUnauthenticated)
+				want(t, "spend", s.SpendToken(tx, who, 1, now), identity.ErrUnauthenticated)
 			})
 		})
 	}

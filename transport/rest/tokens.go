@@ -22,7 +22,7 @@ type tokenRequest struct {
 	Scopes      []string  `json:"scopes,omitempty" jsonschema_description:"Several of them."`
 	TTLSeconds  *int      `json:"ttl_seconds,omitzero" jsonschema:"minimum=60,maximum=86400,default=3600,nullable"`
 	TTL         *lifetime `json:"ttl,omitzero" jsonschema_description:"The same: seconds, or text such as 15m, 1h, 1d."`
-	MaxUses     *int      `json:"max_uses,omitzero" jsonschema:"minimum=1,maximum=1000000000,nullable" jsonschema_description:"How many readings and changes it is good for. Left out or null: any number."`
+	MaxUses     *int      `json:"max_uses,omitzero" jsonschema:"minimum=1,maximum=1000000000,nullable" jsonschema_description:"How many readings and changes it is good for, of which an import takes one for each secret. Left out or null: any number."`
 	AllowedIPs  []string  `json:"allowed_ips,omitempty" jsonschema_description:"Addresses and networks it is taken from. None: everywhere."`
 	IPAllowlist []string  `json:"ip_allowlist,omitempty" jsonschema_description:"The same."`
 	Description string    `json:"description,omitempty" jsonschema_description:"What it is for; approvers read it."`
