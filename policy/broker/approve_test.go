@@ -355,18 +355,6 @@ func TestRevokedAdmin(t *testing.T) {
 	}
 }
 
-// TestUnseenIsNotAskedFor: an agent that may set and not list a guarded path
-// learns nothing of it, and nobody is asked.
-func TestUnseenIsNotAskedFor(t *testing.T) {
-	f := newDesk(t, "version: 1\nrules:\n  - {name: r, agents: [\"*\"], doors: [rest], paths: [\"*\"], allow: [set]}\n")
-	ada, who := f.admin(t, "ada"), f.register(t, identity.NewAgent{Name: "claude"})
-	f.guarded(t, "p/key", vault.Sensitive)
-	wantDenied(t, f.deeds("p/key")["set"](t.Context(), who), broker.Unavailable)
-	if page, err := f.Approvals(t.Context(), ada, approval.Query{}); err != nil || len(page.Items) != 0 {
-		t.Errorf("%+v, %v", page, err)
-	}
-}
-
 // TestApprovalExpires: nobody decided; that is told once, and asking again makes a
 // new request.
 func TestApprovalExpires(t *testing.T) {

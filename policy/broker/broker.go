@@ -34,6 +34,12 @@
 // same whatever is there. The right to set stays a strong one: whoever replaces
 // a value that others use decides with whose key they call.
 //
+// Choice: so an agent that may not list a guarded path gets no approval to set it: to
+// wait for people is to know that something guarded is there. Asking them behind its
+// back was rejected: it would be told to choose another path while they decide, and
+// the bound on requests would tell it. The owner allows list beside set; a token
+// needs no scope to read, since it is told what its agent is.
+//
 // Choice: what is masked in an answer of where it was never sent stands on record
 // ("secret.surfaced"), since somebody else gave it away or somebody tries guesses;
 // and after 20 unknown handles in a minute a principal's handles are refused until

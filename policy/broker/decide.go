@@ -30,6 +30,12 @@ func (b *Broker) judge(who identity.Principal) judge {
 	return judge{who, b.c.Policy.Current(), b.now(), &turn{b: b}}
 }
 
+// asReader is j for what a caller may be told: a token is told what its agent is.
+func (j judge) asReader() judge {
+	j.who = j.who.AsReader()
+	return j
+}
+
 func (j judge) exempt() bool { return manages(j.who) }
 
 func (j judge) request(right policy.Right, p vault.Path, target *vault.Target) policy.Request {

@@ -133,7 +133,7 @@ func (b *Broker) decideAll(ctx context.Context, j judge, items []ImportItem) ([]
 		if err != nil {
 			return nil, &ItemError{item.Path, err}
 		}
-		shown, err := b.shows(ctx, j, item.Path)
+		shown, err := b.shows(ctx, j.asReader(), item.Path)
 		if err != nil {
 			return nil, &ItemError{item.Path, err}
 		}
@@ -195,10 +195,8 @@ func (b *Broker) importAll(ctx context.Context, tx *sqldb.Tx, rulings []importRu
 			if _, err := b.c.Audit.Append(tx, one); err != nil {
 				return err
 			}
-			if told := ruling.judge; !ruling.shown {
-				if told.who = told.who.AsReader(); !told.showsThis(meta) {
-					meta, created = vault.Metadata{Path: item.Path}, false
-				}
+			if !ruling.shown && !ruling.judge.asReader().showsThis(meta) {
+				meta, created = vault.Metadata{Path: item.Path}, false
 			}
 			*out = append(*out, Imported{meta, created})
 			if r.Progress != nil {

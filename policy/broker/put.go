@@ -28,10 +28,11 @@ import (
 // Errors: those of [vault.Vault.Put], *[Denied]. An agent that may not list p
 // learns nothing but whether its value was stored: it gets its own words back, as
 // the first version of a new secret has them, and what stands in its way is always
-// the same [Unavailable]. A token to write is told what its agent would be.
+// the same [Unavailable], in which nobody is asked to approve anything. A token to
+// write is told what its agent would be.
 func (b *Broker) Put(ctx context.Context, who identity.Principal, p vault.Path, c vault.Change) (vault.Metadata, error) {
 	meta, _, err := b.put(ctx, who, p, c)
-	if err == nil && !b.judge(who.AsReader()).showsThis(meta) {
+	if err == nil && !b.judge(who).asReader().showsThis(meta) {
 		meta, err = c.Apply(vault.Metadata{Path: p}, b.now())
 	}
 	return meta, err
@@ -57,7 +58,7 @@ func (b *Broker) putOnce(ctx context.Context, who identity.Principal, p vault.Pa
 	if err != nil {
 		return meta, false, b.refuse(ctx, &e, err)
 	}
-	shown, err := b.shows(ctx, j, p)
+	shown, err := b.shows(ctx, j.asReader(), p)
 	if err != nil {
 		return meta, false, err
 	}
@@ -253,7 +254,7 @@ func veiled(shown bool, p vault.Path, err error) error {
 	}
 	return &Denied{
 		Code: Unavailable, Reason: "Nothing can be stored under this path by you.",
-		Next: "Choose another path, or ask the owner to run: " + setCommand(p),
+		Next: "Choose another path, ask the owner for the right to list this one, with which you are told what stands in the way, or to run: " + setCommand(p),
 	}
 }
 

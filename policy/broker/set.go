@@ -39,7 +39,7 @@ func (b *Broker) Set(ctx context.Context, who identity.Principal, r SetRequest) 
 		return Stored{}, err
 	}
 	out := Stored{Done: true, Metadata: vault.Metadata{Path: r.Path}, Next: "Stored. Where it may go is for its owner to say."}
-	if b.judge(who).showsThis(meta) {
+	if b.judge(who).asReader().showsThis(meta) {
 		out.Shown, out.Created, out.Metadata = true, created, meta
 		out.Next = b.afterSet(meta, r.Value)
 	}
@@ -79,7 +79,7 @@ func (b *Broker) toEnter(ctx context.Context, who identity.Principal, p vault.Pa
 	}
 	const human = "Nothing was stored. To keep the value out of this conversation, ask the owner to run this and to answer its hidden prompt: "
 	out := Stored{Metadata: vault.Metadata{Path: p}, Next: human + setCommand(p)}
-	if shown, err := b.shows(ctx, j, p); !shown {
+	if shown, err := b.shows(ctx, j.asReader(), p); !shown {
 		return out, err
 	}
 	meta, err := b.c.Vault.Describe(ctx, p)
