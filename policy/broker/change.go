@@ -54,7 +54,8 @@ type Rotated struct {
 
 // Rotate makes a new version and retires the old ones after the grace period.
 // A secret without a recipe needs its next value from a human: *[Denied] of
-// code [HumanNeeded] names the command. Errors: *[Denied], *[vault.InvalidError],
+// code [HumanNeeded] names the command. Who may not list the path is told its
+// versions and times and nothing else. Errors: *[Denied], *[vault.InvalidError],
 // [vault.ErrNotFound].
 func (b *Broker) Rotate(ctx context.Context, who identity.Principal, r RotateRequest) (Rotated, error) {
 	e := b.entry(who, "secret.rotated")
@@ -99,6 +100,10 @@ func (b *Broker) Rotate(ctx context.Context, who identity.Principal, r RotateReq
 			return nil
 		})
 	})
+	if err == nil && !j.asReader().showsThis(out.Metadata) {
+		m := out.Metadata
+		out.Metadata = vault.Metadata{Path: m.Path, Version: m.Version, CreatedAt: m.CreatedAt, UpdatedAt: m.UpdatedAt}
+	}
 	return out, err
 }
 
