@@ -169,9 +169,6 @@ soak: fuzz clients sources
 	CGO_ENABLED=0 go test -count=1 -timeout 170m ./transport/cli -run '^TestRekeyKilledAtRandom$$' -rekey.kills=20 -rekey.secrets=100000
 	$(say) 'soak: the whole leak corpus through the doors'
 	CGO_ENABLED=0 go test -count=1 -timeout 170m -run '^TestLeakCorpus$$' ./transport/cli -leaks.all
-	$(say) 'soak: the tests of the broker with a vault elsewhere, but for those of one transaction'
-	CGO_ENABLED=0 go test -count=1 -timeout 60m ./policy/broker -broker.elsewhere \
-		-skip '^Test(ATrashedSecretKeepsItsCondition|ImportIsOneChange|WhatCannotBeImported|Export|NothingWithoutItsRecord|WhatAnAgentMayNotSet|TokenWhenTheSecretChangesMeanwhile|WhenTheSecretChangesMeanwhile)$$'
 	$(say) 'soak: 1,000,000 guesses at handles'
 	CGO_ENABLED=0 go test -count=1 -timeout 60m -run '^TestGuessing$$' ./policy/handle -handle.guesses=1000000
 	$(say) 'soak: 2,000 idle and 10,000 abandoned SSE clients, 100,000 answers of two'

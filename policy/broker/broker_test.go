@@ -159,9 +159,6 @@ func newDesk(tb testing.TB, policyText string) *fixture {
 		Anchor: (*anchor)(f),
 		Clock:  f.desk, Log: slog.New(slog.DiscardHandler),
 	}
-	if *elsewhere {
-		f.config.Vault = overlay.New(db, f.rowKey, farVault(tb, f), "far")
-	}
 	f.Broker, err = broker.New(f.config)
 	if err != nil {
 		tb.Fatal(err)

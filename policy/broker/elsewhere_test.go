@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -69,6 +71,37 @@ func (a *away) Restore(ctx context.Context, p vault.Path) (vault.Metadata, error
 		return vault.Metadata{}, err
 	}
 	return a.Vault.Restore(ctx, p)
+}
+
+// farVault is a vault in another database, of the time of f.
+func farVault(t *testing.T, f *fixture) *embedded.Vault {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqldb.Open(t.Context(), filepath.Join(dir, "vault.db"), embedded.Migrations())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	key := filepath.Join(dir, "key")
+	if err := embedded.CreateKeyFile(key); err != nil {
+		t.Fatal(err)
+	}
+	source, err := embedded.ParseKeySource(embedded.FileURI(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := embedded.OpenKeyring(context.WithoutCancel(t.Context()), db, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return embedded.New(db, keys, &embedded.Options{Now: f.desk.Now})
 }
 
 // sendAway puts the secrets of a desk into a vault elsewhere.
