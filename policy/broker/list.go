@@ -49,7 +49,7 @@ func (b *Broker) list(ctx context.Context, who identity.Principal, r ListRequest
 	if r.Deleted && !manages(who) {
 		return vault.Page{}, managersOnly()
 	}
-	if err := b.alive(ctx, who); err != nil {
+	if err := b.Alive(ctx, who); err != nil {
 		return vault.Page{}, err
 	}
 	from, err := readPlace(r.After)
@@ -213,7 +213,7 @@ func readPlace(cursor string) (place, error) {
 // Describe returns the metadata of one secret that who may list. Errors:
 // *[Denied], [vault.ErrNotFound], [identity.ErrUnauthenticated].
 func (b *Broker) Describe(ctx context.Context, who identity.Principal, p vault.Path) (vault.Metadata, error) {
-	if err := b.alive(ctx, who); err != nil {
+	if err := b.Alive(ctx, who); err != nil {
 		return vault.Metadata{}, err
 	}
 	if !manages(who) {
@@ -235,9 +235,10 @@ func (b *Broker) Describe(ctx context.Context, who identity.Principal, p vault.P
 	return one[0], err
 }
 
-// alive refuses a registered agent that was revoked since it connected. What is
-// recorded asks in its own transaction instead.
-func (b *Broker) alive(ctx context.Context, who identity.Principal) error {
+// Alive refuses a registered agent that was revoked since it connected, or a token
+// that may not act any more from its address. What is recorded asks in its own
+// transaction instead. Errors: those of [identity.Store.Alive].
+func (b *Broker) Alive(ctx context.Context, who identity.Principal) error {
 	if who.Kind == identity.Owner || who.Kind == identity.Agent && who.Name == identity.Local {
 		return nil
 	}

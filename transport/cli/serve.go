@@ -182,12 +182,10 @@ func (a *app) serve(ctx context.Context, d *desk, c config, insecure bool) error
 			})
 			return who, err
 		},
-		Alive: func(ctx context.Context, who identity.Principal) error {
-			return d.db.View(ctx, func(tx *sqldb.Tx) error { return d.agents.Alive(tx, who, d.clock.Now()) })
-		},
+		Alive: d.Alive,
 		Ready: d.canWork,
 		MCP:   offered.HTTPHandler(caller),
-		REST:  rest.New(d.Broker, caller, &rest.Options{Version: versionText(), Log: d.log}), RESTOpen: rest.OpenPaths(),
+		REST:  rest.New(d.Broker, caller, &rest.Options{Version: versionText(), Log: d.log}), RESTOpen: rest.OpenPaths(), RESTProves: rest.Proves,
 		SSE: offered.SSEHandler(caller, func(r *http.Request) <-chan struct{} { return httpd.Stopping(r.Context()) }),
 	})
 	var network *net.OpError // a port in use and the like

@@ -54,8 +54,9 @@ func credential(h http.Header) (key string, ok bool) {
 }
 
 // who authenticates r. Every failure of the credential is the same answer, except
-// that it is not even looked up while too many have failed (see wrong).
-func (s *Server) who(w http.ResponseWriter, r *http.Request) (identity.Principal, *refusal) {
+// that it is not even looked up while too many have failed (see wrong). Whom the
+// handler will ask about itself may be known from before (see recall).
+func (s *Server) who(w *writer, r *http.Request) (identity.Principal, *refusal) {
 	refuse := func() (identity.Principal, *refusal) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="coatcheck"`)
 		return identity.Principal{}, &notKnown
@@ -64,7 +65,14 @@ func (s *Server) who(w http.ResponseWriter, r *http.Request) (identity.Principal
 	if !ok {
 		return refuse()
 	}
-	from := s.source(r)
+	from, proves := s.source(r), s.proves(r)
+	if proves {
+		if who, ok := s.recall.get(key); ok {
+			w.unknown = func() { s.recall.drop(key) }
+			who.Door, who.Addr = policy.DoorREST, from.addr
+			return who, nil
+		}
+	}
 	try := s.wrong.attempt(from.payer, key)
 	known, wait := s.wrong.begin(try)
 	if wait > 0 {
@@ -84,6 +92,9 @@ func (s *Server) who(w http.ResponseWriter, r *http.Request) (identity.Principal
 		return identity.Principal{}, s.internal(r, "authentication failed", slog.Any("error", err))
 	}
 	how = right
+	if proves {
+		s.recall.put(key, who)
+	}
 	who.Door, who.Addr = policy.DoorMCP, from.addr
 	if route(r) == restRoute {
 		who.Door = policy.DoorREST

@@ -84,7 +84,8 @@ type Config struct {
 	// InsecureListen allows an address beyond loopback without TLS.
 	InsecureListen bool
 
-	// Authenticate is asked for each request to a mounted handler.
+	// Authenticate is asked for each request to a mounted handler, but for some of
+	// RESTProves.
 	Authenticate Authenticate
 
 	// Alive is asked every [Limits.Recheck] about each principal that has requests
@@ -111,6 +112,13 @@ type Config struct {
 	// them without a principal.
 	RESTOpen []string
 
+	// RESTProves names requests to REST whose handler asks, in the transaction of
+	// what it does or before any answer, whether the request's principal may still
+	// act from its address, and answers 401 if not. Such a request may come as the
+	// principal that its credential belonged to within the last two minutes, without
+	// Authenticate being asked again. nil: none are such.
+	RESTProves func(*http.Request) bool
+
 	// Ready tells /readyz whether the desk can work: nil, or an error of which
 	// the log shows the type and nobody the text. Its context ends after 2 s.
 	Ready func(ctx context.Context) error
@@ -135,6 +143,9 @@ func (cfg *Config) check() error {
 		if cfg.REST == nil || !strings.HasPrefix(path, restRoute+"/") {
 			return errors.New("httpd: RESTOpen has paths of REST, which begin with /v1/")
 		}
+	}
+	if cfg.REST == nil && cfg.RESTProves != nil {
+		return errors.New("httpd: RESTProves is about requests to REST")
 	}
 	return checkProxies(cfg.TrustedProxies)
 }

@@ -4,7 +4,9 @@
 // The one rule: no request reaches a mounted handler, and none learns more
 // than its own refusal, unless its target, Host, Origin, credential, size and
 // number were all found good, in that order. The checks stand in front of the
-// routes, so they hold for every method and for pages that do not exist.
+// routes, so they hold for every method and for pages that do not exist. Whether
+// the credential still is may be left to a handler that asks in the transaction of
+// what it does ([Config.RESTProves]): then nothing lies between the two.
 //
 //	srv, err := httpd.New(httpd.Config{
 //		Authenticate: func(ctx context.Context, key, addr string) (identity.Principal, error) { … },

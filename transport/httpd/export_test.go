@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/netip"
 	"time"
+
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
 )
 
 // HostCheck is the check of Host for a plain server at port.
@@ -68,4 +70,19 @@ func (t Wrong) Try(from, key string, isRight bool) (wait time.Duration) {
 	}
 	t.end(a, known, how)
 	return 0
+}
+
+// Recall is what a server remembers of credentials.
+type Recall struct{ r *recall }
+
+// NewRecall remembers nothing yet.
+func NewRecall() Recall { return Recall{newRecall()} }
+
+// Put remembers whom a credential belongs to.
+func (r Recall) Put(key string, who identity.Principal) { r.r.put(key, who) }
+
+// Get is the zero Principal for an unknown one.
+func (r Recall) Get(key string) identity.Principal {
+	who, _ := r.r.get(key)
+	return who
 }

@@ -31,6 +31,8 @@ type Server struct {
 	mcp, sse     http.Handler
 	rest         http.Handler
 	restOpen     []string
+	restProves   func(*http.Request) bool
+	recall       *recall
 	proxies      []netip.Prefix
 	health       []byte
 	localHealth  []byte
@@ -55,7 +57,7 @@ func New(cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	s := &Server{
-		authenticate: cfg.Authenticate, mcp: cfg.MCP, sse: cfg.SSE, rest: cfg.REST, restOpen: cfg.RESTOpen, proxies: cfg.TrustedProxies,
+		authenticate: cfg.Authenticate, mcp: cfg.MCP, sse: cfg.SSE, rest: cfg.REST, restOpen: cfg.RESTOpen, restProves: cfg.RESTProves, recall: newRecall(), proxies: cfg.TrustedProxies,
 		log: cfg.Log, stopping: make(chan struct{}),
 	}
 	if s.log == nil {

@@ -15,7 +15,8 @@ type writer struct {
 	writeTime time.Duration
 	origin    string // the allowed Origin of the request
 	preflight bool
-	status    int // 0 until the header is sent
+	status    int    // 0 until the header is sent
+	unknown   func() // called when the answer is that the caller is not known; nil: nothing is
 }
 
 func newWriter(w http.ResponseWriter, writeTime time.Duration) *writer {
@@ -26,6 +27,9 @@ func newWriter(w http.ResponseWriter, writeTime time.Duration) *writer {
 func (w *writer) WriteHeader(status int) {
 	if w.status == 0 && status >= http.StatusOK {
 		w.status = status
+		if status == http.StatusUnauthorized && w.unknown != nil {
+			w.unknown()
+		}
 		harden(w.Header())
 		if w.origin != "" {
 			share(w.Header(), w.origin)

@@ -13,6 +13,7 @@ import (
 // Desk is what this door needs of a desk: the methods of [broker.Broker], which
 // decide and record.
 type Desk interface {
+	Alive(ctx context.Context, who identity.Principal) error
 	List(ctx context.Context, who identity.Principal, r broker.ListRequest) (vault.Page, error)
 	Describe(ctx context.Context, who identity.Principal, p vault.Path) (vault.Metadata, error)
 	Reveal(ctx context.Context, who identity.Principal, p vault.Path, version int) (vault.Secret, error)

@@ -135,6 +135,11 @@ func refusedByDesk(d *broker.Denied) httperror.Refusal {
 
 // fail sends an error.
 func (h *Handler) fail(w http.ResponseWriter, c *call, err error) {
+	if c.who.Kind != "" && Proves(c.r) {
+		if no := h.desk.Alive(c.ctx, c.who); no != nil {
+			err = no
+		}
+	}
 	no, known := refusal(err)
 	if !known {
 		no.Message += " Reference: " + h.broken(c, err) + "."

@@ -68,6 +68,14 @@ func OpenPaths() (paths []string) {
 	return paths
 }
 
+// Proves reports that a request is answered to nobody who may not act any more,
+// though it was known only whom its credential belonged to earlier: the readings.
+// A value and a list are given by methods of [Desk] that ask in their own
+// transaction, and before anything else is told the desk is asked.
+func Proves(r *http.Request) bool {
+	return r.Method == http.MethodGet && strings.HasPrefix(r.URL.EscapedPath(), prefix+"/secrets/")
+}
+
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{ctx: r.Context(), r: r}
