@@ -68,14 +68,12 @@ func (s *Store) List(tx *sqldb.Tx, q Query, now time.Time) (Page, error) {
 var errFull = errors.New("page is full")
 
 // where is the condition under which rows may fit. Which of those that are
-// pending in the table are so, [row.status] says.
+// pending in the table are so, [row.status] says. Those of a requester come from
+// two indexes, each in the order of the list, and are merged as they are read.
 func (q *Query) where() (where string, args []any) {
 	where = `seq > 0`
 	if q.After > 0 {
 		where, args = `seq < ?`, append(args, q.After)
-	}
-	if q.Requester != "" {
-		where, args = where+` AND (requester = ? OR agent = ?)`, append(args, q.Requester, q.Requester)
 	}
 	switch q.Status {
 	case "":
@@ -85,6 +83,10 @@ func (q *Query) where() (where string, args []any) {
 		where += ` AND state IN ('pending', 'expired')`
 	case Denied, Cancelled, Used:
 		where, args = where+` AND state = ?`, append(args, string(q.Status))
+	}
+	if q.Requester != "" {
+		where = `requester = ? AND ` + where + ` UNION ALL SELECT ` + columns + ` FROM approvals WHERE agent = ? AND requester <> ? AND ` + where
+		args = slices.Concat([]any{q.Requester}, args, []any{q.Requester, q.Requester}, args)
 	}
 	return where + ` ORDER BY seq DESC`, args
 }
@@ -127,6 +129,10 @@ func (*Store) Overdue(tx *sqldb.Tx, now time.Time) (bool, error) {
 // Purge removes what is settled, the expired when it was told, and whose time was
 // over longer than [Keep] ago. It returns how many there were.
 func (*Store) Purge(tx *sqldb.Tx, now time.Time) (int, error) {
-	n, err := tx.Exec(`DELETE FROM approvals WHERE state <> 'pending' AND expires_at <= ?`, sqldb.Micros(now.Add(-Keep)))
+	n, err := tx.Exec(purge, sqldb.Micros(now.Add(-Keep)))
 	return int(n), err
 }
+
+// purge names the states, and not the one that they are not, by which the index
+// finds them.
+const purge = `DELETE FROM approvals WHERE state IN ('denied', 'cancelled', 'expired', 'used') AND expires_at <= ?`

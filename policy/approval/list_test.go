@@ -300,3 +300,27 @@ func TestPurge(t *testing.T) {
 		purge(at, 1)
 	})
 }
+
+// TestListsReadNobodyElses: by the plans of the database, a list of one's own and a
+// purge look at the rows they are about, at any number of others, and the list stops
+// where its page is full.
+func TestListsReadNobodyElses(t *testing.T) {
+	with(t, func(tx *sqldb.Tx, _ *approval.Store) {
+		one, args := approval.ListSQL(approval.Query{Requester: "agent:claude", After: 9, Status: approval.Used})
+		all, allArgs := approval.ListSQL(approval.Query{Requester: "agent:claude"})
+		for query, args := range map[string][]any{one: args, all: allArgs, approval.PurgeSQL: {0}} {
+			err := tx.Query(`EXPLAIN QUERY PLAN `+query, args, func(scan func(...any) error) error {
+				var id, parent, unused int
+				var step string
+				err := scan(&id, &parent, &unused, &step)
+				if strings.HasPrefix(step, "SCAN") || strings.Contains(step, "TEMP B-TREE") {
+					t.Errorf("%s\n%s", step, query)
+				}
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}

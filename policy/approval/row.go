@@ -45,6 +45,9 @@ func Migrations() []sqldb.Migration {
 		)`,
 		`CREATE INDEX approvals_same ON approvals (requester, digest)`,
 		`CREATE INDEX approvals_open ON approvals (state, expires_at)`,
+	}}, {Name: "approval/2", SQL: []string{ // so that a list of one's own reads nobody else's
+		`CREATE INDEX approvals_by_requester ON approvals (requester, seq)`,
+		`CREATE INDEX approvals_by_agent ON approvals (agent, seq)`,
 	}}}
 }
 

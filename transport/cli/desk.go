@@ -35,6 +35,7 @@ func migrations() []sqldb.Migration {
 		approval.Migrations()[:1], identity.Migrations()[3:4],
 		handle.Migrations()[4:5], broker.Migrations()[1:2], broker.Migrations()[2:3],
 		identity.Migrations()[4:5], overlay.Migrations()[:1],
+		approval.Migrations()[1:2],
 	} {
 		all = append(all, of...)
 	}
