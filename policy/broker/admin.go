@@ -40,7 +40,7 @@ func (b *Broker) RevokeAgent(ctx context.Context, who identity.Principal, name s
 		if _, err := b.c.Handles.RevokeAll(tx, agent, now); err != nil {
 			return err
 		}
-		if err := b.c.Handles.RemoveUnder(tx, string(identity.ScopedToken)+":"+name+"/"); err != nil {
+		if err := b.c.Handles.RemoveUnder(tx, tokensOf(name)); err != nil {
 			return err
 		}
 		_, err := b.c.Approvals.CancelAll(tx, agent, now)

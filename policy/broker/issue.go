@@ -88,7 +88,7 @@ func (b *Broker) Issue(ctx context.Context, who identity.Principal, r IssueReque
 			return err
 		}
 		text, h, err := b.c.Handles.Mint(tx, handle.Spec{
-			Principal: holder, Path: r.Path, Version: r.Version, Destinations: meta.Destinations,
+			Principal: holder, Family: familyOf(who), Path: r.Path, Version: r.Version, Destinations: meta.Destinations,
 			Shape: decision.Shape, TTL: lifetime(r.TTL, decision.Limits.TTL), Uses: fewer(r.Uses, decision.Limits.Uses),
 			Rule: decision.Rule, Tier: meta.Tier, // it has passed as one
 		}, e.Time)
@@ -106,6 +106,14 @@ func (b *Broker) Issue(ctx context.Context, who identity.Principal, r IssueReque
 		return Ticket{}, err
 	}
 	return ticket, nil
+}
+
+// familyOf is what the ids of all tokens of one agent begin with, for a token.
+func familyOf(who identity.Principal) string {
+	if who.Kind != identity.ScopedToken {
+		return ""
+	}
+	return tokensOf(who.Name)
 }
 
 // shaped makes a handle look as the policy says.

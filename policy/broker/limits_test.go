@@ -9,7 +9,9 @@ import (
 
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/vault"
+	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
 func TestUsesAreCountedUnderRace(t *testing.T) {
@@ -103,5 +105,49 @@ func TestLifetimeAndUsesComeFromThePolicy(t *testing.T) {
 				t.Fatalf("lives %s with %d uses, want %s with %d", got, ticket.Uses, tc.ttl, tc.uses)
 			}
 		})
+	}
+}
+
+// TestHandlesOfTokensAreBounded: the tokens of one agent have ten thousand handles
+// together, however many tokens there are.
+func TestHandlesOfTokensAreBounded(t *testing.T) {
+	f := newDesk(t, allowEverything)
+	f.put(t, "p/key", vault.Change{}, "api.example.com")
+	who := f.register(t, identity.NewAgent{Name: "claude"})
+	issue := func(who identity.Principal) {
+		t.Helper()
+		if _, err := f.Issue(t.Context(), who, broker.IssueRequest{Path: "p/key"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, _ := f.token(t, who, broker.TokenRequest{Scopes: scopes(t, "secrets:read:*")})
+	second, _ := f.token(t, who, broker.TokenRequest{Scopes: scopes(t, "secrets:read:*")})
+	issue(first)
+	err := f.db.Update(t.Context(), func(tx *sqldb.Tx) error {
+		clear(tx.Shared())
+		_, err := tx.Exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+			INSERT INTO handles SELECT 'token:claude/tok_' || (i / 900), i, 'h_' || i, hash, path, version, destinations, shape, rule, parent,
+				created_at, expires_at, revoked_at, max_uses, used, mac, tier FROM handles, n WHERE principal = ?`, handle.MaxFamily-1, first.ID())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := func(principals string) (n int) {
+		err := f.db.View(t.Context(), func(tx *sqldb.Tx) error {
+			return tx.QueryRow(`SELECT count(*) FROM handles WHERE principal LIKE ?`, principals).Scan(&n)
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		return n
+	}
+	issue(who)
+	if n := count("%claude%"); n != handle.MaxFamily+1 {
+		t.Fatalf("%d handles", n)
+	}
+	issue(second)
+	if all, own := count("token:claude/%"), count("agent:claude"); all >= handle.MaxFamily || own != 1 {
+		t.Errorf("%d handles of tokens, %d of the agent", all, own)
 	}
 }

@@ -249,6 +249,9 @@ func inside(inner, outer []netip.Prefix) bool {
 	return true
 }
 
+// tokensOf is what the ids of an agent's tokens begin with.
+func tokensOf(agent string) string { return string(identity.ScopedToken) + ":" + agent + "/" }
+
 func (b *Broker) makeToken(tx *sqldb.Tx, e *audit.Entry, who identity.Principal, r TokenRequest, tier vault.Tier, approved string) (out IssuedToken, err error) {
 	spec := r.spec(tokenAgent(who, r))
 	spec.Tier, spec.Approval, spec.Issuer = tier, approved, adminID(who)

@@ -28,7 +28,8 @@
 // Choice: a principal has at most [MaxLive] live handles, and then the oldest
 // few give way, so that an agent in a loop neither fills the database nor locks
 // itself out. Refusing the next one was rejected: nobody would be there to
-// clear the old ones. Handles whose time is over do not count.
+// clear the old ones. Handles whose time is over do not count. So are the tokens of
+// one agent bounded together ([MaxFamily]), of which there may be ten thousand.
 //
 // Not here: whether the policy and the destinations still allow a use
 // (policy/broker), and where in a request a handle may stand (policy/redeem).
@@ -36,6 +37,7 @@ package handle
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/coatcheck-dev/coatcheck/vault"
@@ -49,6 +51,9 @@ const (
 	DefaultTTL = 15 * time.Minute
 	MaxTTL     = 24 * time.Hour
 	MaxLive    = 1000 // for each principal; the newest 969 never give way
+	// MaxFamily is for all principals of one [Spec.Family] together; the newest 9,900
+	// never give way to it.
+	MaxFamily = 10_000
 )
 
 // Keep is how long [Store.Purge] leaves a handle that has expired, so that its
@@ -122,12 +127,17 @@ type Spec struct {
 	Rule         string
 	Parent       string
 	Tier         vault.Tier // up to which people approved it
+	// Family is what the ids of all principals begin with that share [MaxFamily] with
+	// this one; "": none do.
+	Family string
 }
 
 func (s *Spec) check() error {
 	switch {
 	case s.Principal == "":
 		return &vault.InvalidError{Field: "principal", Rule: "is empty"}
+	case !strings.HasPrefix(s.Principal, s.Family):
+		return &vault.InvalidError{Field: "family", Rule: "is another's"}
 	case s.Path == "":
 		return &vault.InvalidError{Field: "path", Rule: "is empty"}
 	case s.Version < 0:

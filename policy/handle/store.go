@@ -15,16 +15,18 @@ import (
 type Store struct {
 	rows *rowmac.Key
 
-	mu    sync.Mutex
-	swept map[string]time.Time // by principal: when its ring was last swept here
+	mu     sync.Mutex
+	swept  map[string]time.Time // by principal or family: when it was last swept here
+	purged place                // how far [Store.Purge] has come
 }
 
 // New returns a Store whose rows are authenticated by a key.
 func New(rows *rowmac.Key) *Store { return &Store{rows: rows, swept: map[string]time.Time{}} }
 
 // Mint makes a handle. text is shown once and is not stored. The oldest live
-// handles of the principal give way when there are [MaxLive] already. It costs
-// two statements. Error: *[vault.InvalidError].
+// handles of the principal give way when there are [MaxLive] already, or of its
+// family when there are [MaxFamily]. It costs two statements, and with a family a
+// count of its handles when somebody else has written. Error: *[vault.InvalidError].
 func (s *Store) Mint(tx *sqldb.Tx, spec Spec, now time.Time) (text string, h Handle, err error) {
 	if err := spec.check(); err != nil {
 		return "", Handle{}, err
@@ -56,6 +58,9 @@ func (s *Store) Mint(tx *sqldb.Tx, spec Spec, now time.Time) (text string, h Han
 	err = s.insert(tx, &r)
 	if err == nil && known.newest-known.oldest >= MaxLive {
 		err = s.makeRoom(tx, spec.Principal, known, now)
+	}
+	if err == nil && spec.Family != "" {
+		err = s.familyRoom(tx, spec.Family, r.ID, now)
 	}
 	if err != nil {
 		return "", Handle{}, err
