@@ -173,6 +173,10 @@ func (r ruling) still(meta vault.Metadata, exists bool) error {
 	if s == nil || exists == r.exists && meta.Tier == s.Tier && maps.Equal(meta.Tags, s.Tags) {
 		return nil
 	}
+	return changedMeanwhile()
+}
+
+func changedMeanwhile() *Denied {
 	return &Denied{Code: PolicyDenied, Reason: "The secret was changed while this was decided.", Next: "Try again."}
 }
 

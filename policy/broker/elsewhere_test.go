@@ -25,6 +25,7 @@ type away struct {
 	calls []string
 	// before is asked before each call, and may answer it with an error.
 	before func(call string, p vault.Path) error
+	mute   bool // it does not say with a value when its secret was made
 }
 
 func (a *away) ask(call string, p vault.Path) error {
@@ -39,7 +40,11 @@ func (a *away) Get(ctx context.Context, p vault.Path, version int) (vault.Secret
 	if err := a.ask("get", p); err != nil {
 		return vault.Secret{}, err
 	}
-	return a.Vault.Get(ctx, p, version)
+	s, err := a.Vault.Get(ctx, p, version)
+	if a.mute {
+		s.CreatedAt = time.Time{}
+	}
+	return s, err
 }
 
 func (a *away) Describe(ctx context.Context, p vault.Path) (vault.Metadata, error) {

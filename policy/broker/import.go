@@ -275,7 +275,7 @@ func (b *Broker) exportOne(tx *sqldb.Tx, j judge, one audit.Entry, out *[]vault.
 		return err
 	}
 	if b.far == nil {
-		err := j.get(tx, one.Path, vault.Latest, func(s vault.Secret) { *out, one.Version = append(*out, s), s.Version })
+		err := j.get(tx, j.asManager(policy.Reveal, one.Path), vault.Latest, func(s vault.Secret) { *out, one.Version = append(*out, s), s.Version })
 		if err == nil {
 			_, err = b.c.Audit.Append(tx, one)
 		}
@@ -291,7 +291,7 @@ func (b *Broker) exportOne(tx *sqldb.Tx, j judge, one audit.Entry, out *[]vault.
 	}
 	j.effects = append(j.effects, effect{
 		do: func(ctx context.Context) error {
-			s, err := b.far.Get(ctx, one.Path, vault.Latest)
+			s, err := j.open(ctx, j.asManager(policy.Reveal, one.Path), vault.Latest)
 			*out, one.Version = append(*out, s), s.Version
 			return failed(err)
 		},

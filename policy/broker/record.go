@@ -32,6 +32,7 @@ func (b *Broker) record(ctx context.Context, who identity.Principal, e *audit.En
 
 // recorded is record that returns the leaf's number.
 func (b *Broker) recorded(ctx context.Context, who identity.Principal, e *audit.Entry, act func(tx *sqldb.Tx) error) (seq int64, err error) {
+	e.Time = b.now() // what was asked for before may have taken its time
 	err = b.update(ctx, func(tx *sqldb.Tx) error {
 		if err := b.c.Agents.Alive(tx, who, e.Time); err != nil {
 			return err

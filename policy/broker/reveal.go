@@ -80,7 +80,7 @@ func (b *Broker) opened(ctx context.Context, who identity.Principal, e *audit.En
 		if err = b.spendUse(tx, who, decision.Decision, e.Time); err != nil {
 			return err
 		}
-		return j.get(tx, p, e.Version, func(got vault.Secret) {
+		return j.get(tx, decision, e.Version, func(got vault.Secret) {
 			s, e.Version = got, got.Version
 			if right == policy.Reveal {
 				s.AccessedAt = e.Time

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
 	"github.com/coatcheck-dev/coatcheck/vault"
@@ -88,23 +89,54 @@ func (t *turn) inside(tx *sqldb.Tx) lookup {
 	}
 }
 
-// get reads one version and hands it to take.
-func (t *turn) get(tx *sqldb.Tx, p vault.Path, version int, take func(vault.Secret)) error {
+// get reads one version of what r is about and hands it to take.
+func (t *turn) get(tx *sqldb.Tx, r ruling, version int, take func(vault.Secret)) error {
 	if t.b.far == nil {
-		s, err := t.b.near.InTx(tx).Get(p, version)
+		s, err := t.b.near.InTx(tx).Get(r.request.Path, version)
 		if err == nil {
 			take(s)
 		}
 		return err
 	}
 	t.effects = append(t.effects, effect{do: func(ctx context.Context) error {
-		s, err := t.b.far.Get(ctx, p, version)
+		s, err := t.open(ctx, r, version)
 		if err == nil {
 			take(s)
 		}
 		return err
 	}})
 	return nil
+}
+
+// open reads one version outside of a transaction. What a vault elsewhere gives must
+// be of the very secret that r is about, no more guarded than it was then.
+func (t *turn) open(ctx context.Context, r ruling, version int) (vault.Secret, error) {
+	p := r.request.Path
+	s, err := t.b.c.Vault.Get(ctx, p, version)
+	if err != nil || t.b.far == nil {
+		return s, err
+	}
+	was, made := t.seen[p].meta, s.CreatedAt
+	if made.IsZero() && !was.CreatedAt.IsZero() { // not said with the value
+		again, err := t.b.far.There().Describe(ctx, p)
+		if err != nil {
+			return vault.Secret{}, err
+		}
+		made = again.CreatedAt
+	}
+	if another(was, made) || s.Tier.Rank() > was.Tier.Rank() {
+		return vault.Secret{}, changedMeanwhile()
+	}
+	if err := r.still(s.Metadata, true); err != nil {
+		return vault.Secret{}, err
+	}
+	return s, nil
+}
+
+// another reports that the secret which was looked at is not the one that was made
+// at that time.
+func another(was vault.Metadata, made time.Time) bool {
+	return !was.CreatedAt.IsZero() && sqldb.Micros(was.CreatedAt) != sqldb.Micros(made)
 }
 
 // known is inside for a change that mends what is kept here of a secret elsewhere
@@ -156,6 +188,10 @@ func (t *turn) put(tx *sqldb.Tx, p vault.Path, c vault.Change, then func(*sqldb.
 			return err
 		},
 		then: func(tx *sqldb.Tx) error {
+			// Where somebody else's value may go was not said.
+			if there.Mode == vault.Replace && !c.Value.Given() && another(old, m.CreatedAt) {
+				return changedMeanwhile()
+			}
 			whole, err := t.b.far.Keep(tx, m, c)
 			if err != nil {
 				return err

@@ -69,6 +69,8 @@ func (b *Broker) Use(ctx context.Context, who identity.Principal, handles []stri
 	if err := b.askOf(ctx, j, handles, &e); err != nil {
 		return b.refuse(ctx, &e, err)
 	}
+	e.Time = b.now() // a vault elsewhere may have taken its time
+	j.now = e.Time
 	intents := make([]intent, 0, len(handles))
 	err := b.update(ctx, func(tx *sqldb.Tx) error {
 		if err := b.c.Agents.Alive(tx, who, e.Time); err != nil {
@@ -95,7 +97,7 @@ func (b *Broker) Use(ctx context.Context, who identity.Principal, handles []stri
 	for range intents {
 		b.seal.leaf(ctx, b)
 	}
-	err = b.open(ctx, who, intents, fn)
+	err = b.open(ctx, j, intents, fn)
 	for _, in := range intents {
 		b.later(ctx, in.outcome(b, err))
 	}
@@ -110,11 +112,11 @@ func (*byPolicy) Error() string { return "denied by policy" }
 
 // intent is one spent handle on its way to a value.
 type intent struct {
-	text  string
-	entry audit.Entry // names path and version
-	seq   int64
-	until time.Time // when the handle expires
-	shown vault.Answer
+	text   string
+	entry  audit.Entry // names path and version
+	seq    int64
+	until  time.Time // when the handle expires
+	ruling ruling
 }
 
 func (in intent) outcome(b *Broker, err error) audit.Entry {
@@ -198,7 +200,7 @@ func (b *Broker) spend(tx *sqldb.Tx, j judge, text string, target vault.Target, 
 	if err := b.spendUse(tx, j.who, decision.Decision, e.Time); err != nil {
 		return in, err
 	}
-	in = intent{text: text, entry: *e, until: h.ExpiresAt, shown: decision.Answer}
+	in = intent{text: text, entry: *e, until: h.ExpiresAt, ruling: decision}
 	if in.entry.Version == vault.Latest {
 		in.entry.Version = meta.Version
 	}
@@ -254,20 +256,24 @@ func destinationDenied(meta vault.Metadata, target vault.Target) *Denied {
 }
 
 // open reads the values, remembers them for scrubbing and lends them to fn.
-func (b *Broker) open(ctx context.Context, who identity.Principal, intents []intent, fn func(Opened) error) error {
+func (b *Broker) open(ctx context.Context, j judge, intents []intent, fn func(Opened) error) error {
 	opened := Opened{Values: make(map[string]secret.Value, len(intents))}
 	for _, in := range intents {
-		s, err := b.c.Vault.Get(ctx, in.entry.Path, in.entry.Version)
+		s, err := j.open(ctx, in.ruling, in.entry.Version)
 		if err != nil {
 			return err
 		}
-		until := in.until.Add(scrubMargin)
-		b.c.Scrubber.Keep(agentOf(who), in.entry.Path, s.Value, until)
+		until := in.until
+		if now := b.now(); now.After(until) { // a vault elsewhere took longer than the handle
+			until = now
+		}
+		until = until.Add(scrubMargin)
+		b.c.Scrubber.Keep(agentOf(j.who), in.entry.Path, s.Value, until)
 		if until.After(opened.until) {
 			opened.until = until
 		}
 		opened.Values[in.text] = s.Value
-		opened.Answers = append(opened.Answers, in.shown)
+		opened.Answers = append(opened.Answers, in.ruling.Answer)
 		opened.paths = append(opened.paths, in.entry.Path)
 		opened.Plain = opened.Plain || !redact.Maskable(s.Value)
 	}
