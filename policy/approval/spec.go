@@ -17,7 +17,7 @@ const (
 	MaxDetails          = 64
 	MaxDetailBytes      = 16 << 10 // names and texts of all details
 	MaxScopes           = 100
-	MaxScopeBytes       = 16 << 10 // of all scopes
+	MaxScopeBytes       = 32 << 10 // of all scopes: room for the most and longest that package identity takes
 	MaxDescriptionBytes = 1024
 	MaxReasonBytes      = 1024 // of a vote
 
@@ -95,16 +95,11 @@ func (s *Spec) check() error {
 	if len(s.Details) > MaxDetails {
 		return &vault.InvalidError{Field: "details", Rule: "are more than " + strconv.Itoa(MaxDetails)}
 	}
-	left := MaxDetailBytes
+	var all []string
 	for _, d := range s.Details {
-		for _, text := range []string{d.Name, d.Text} {
-			if err := checkText("details", text, left); err != nil {
-				return err
-			}
-			left -= len(text)
-		}
+		all = append(all, d.Name, d.Text)
 	}
-	return nil
+	return checkTexts("details", all, MaxDetailBytes)
 }
 
 // checkSubject: a token has scopes, and everything else a path.
@@ -125,12 +120,22 @@ func (s *Spec) checkSubject() error {
 	case len(s.Scopes) == 0 || len(s.Scopes) > MaxScopes:
 		return &vault.InvalidError{Field: "scopes", Rule: "are not 1 to " + strconv.Itoa(MaxScopes)}
 	}
-	left := MaxScopeBytes
-	for _, scope := range s.Scopes {
-		if err := checkText("scopes", scope, left); err != nil {
+	return checkTexts("scopes", s.Scopes, MaxScopeBytes)
+}
+
+// checkTexts is checkText for several that have a limit together.
+func checkTexts(field string, texts []string, limit int) error {
+	size := 0
+	for _, text := range texts {
+		size += len(text)
+	}
+	if size > limit {
+		return &vault.InvalidError{Field: field, Rule: "are longer than " + strconv.Itoa(limit) + " bytes together, more than people are asked to approve at once"}
+	}
+	for _, text := range texts {
+		if err := checkText(field, text, limit); err != nil {
 			return err
 		}
-		left -= len(scope)
 	}
 	return nil
 }

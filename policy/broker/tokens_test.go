@@ -3,10 +3,12 @@ package broker_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -515,5 +517,39 @@ rules:
 	}
 	if err := b.Close(context.WithoutCancel(t.Context())); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestTheLargestTokenIsAskedFor: people can be asked for whatever a token may be, and
+// see all of it.
+func TestTheLargestTokenIsAskedFor(t *testing.T) {
+	f := newDesk(t, allowEverything)
+	ada, who := f.admin(t, "ada"), f.register(t, identity.NewAgent{Name: "claude"})
+	f.guarded(t, "p/key", vault.Sensitive)
+	most := func(n int) broker.TokenRequest {
+		texts, addrs := []string{"secrets:read:p/*"}, []string{}
+		for i := range n {
+			addrs = append(addrs, fmt.Sprintf("2001:db8:1111:2222:3333:4444:5555:%x", 0x1000+i))
+			if len(texts) < n {
+				name := fmt.Sprintf("secrets:delete:%02d", i)
+				texts = append(texts, name+strings.Repeat("x", vault.MaxPathBytes+len("secrets:delete:")-len(name)))
+			}
+		}
+		r := broker.TokenRequest{Scopes: scopes(t, texts...), MaxUses: 1_000_000_000, TTL: identity.MaxTokenTTL, Description: strings.Repeat("d", identity.MaxDescription)}
+		var err error
+		if r.Addrs, err = identity.ParseAddrs(addrs); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	r := most(identity.MaxScopes)
+	_, err := f.IssueToken(t.Context(), who, r)
+	id := wantDenied(t, err, broker.ApprovalRequired).Approval
+	asked, err := f.Approve(t.Context(), ada, id, "")
+	if err != nil || !slices.Equal(asked.Scopes, r.Scopes.Strings()) || len(asked.Details) != identity.MaxAddrs+2 || asked.Description != r.Description {
+		t.Fatalf("%d scopes, %d details, %v", len(asked.Scopes), len(asked.Details), err)
+	}
+	if got, err := f.IssueToken(t.Context(), who, r); err != nil || got.Approval != id || got.Scopes != r.Scopes {
+		t.Errorf("%+v, %v", got.Token, err)
 	}
 }

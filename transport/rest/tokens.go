@@ -19,7 +19,7 @@ const (
 // tokenRequest asks for a scoped token, in the words of either edition (R6).
 type tokenRequest struct {
 	Scope       string    `json:"scope,omitempty" jsonschema_description:"What the token may do: secrets:read:production/openai/*. Or scopes."`
-	Scopes      []string  `json:"scopes,omitempty" jsonschema_description:"Several of them."`
+	Scopes      []string  `json:"scopes,omitempty" jsonschema_description:"Several of them: 50 at most, each of 600 bytes at most. People can be asked for as many."`
 	TTLSeconds  *int      `json:"ttl_seconds,omitzero" jsonschema:"minimum=60,maximum=86400,default=3600,nullable"`
 	TTL         *lifetime `json:"ttl,omitzero" jsonschema_description:"The same: seconds, or text such as 15m, 1h, 1d."`
 	MaxUses     *int      `json:"max_uses,omitzero" jsonschema:"minimum=1,maximum=1000000000,nullable" jsonschema_description:"How many readings and changes it is good for, of which an import takes one for each secret. Left out or null: any number."`
