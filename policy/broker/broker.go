@@ -29,8 +29,8 @@
 // reads "unknown".
 //
 // Choice: an agent changes values and nothing else (DESIGN §5). What it makes is
-// standard and goes nowhere; where a deleted secret could still be restored it
-// makes nothing; to an agent that may not list a path, setting it answers the
+// standard and goes nowhere; where a deleted secret can still be restored that is one
+// whose value it could have replaced, or it makes nothing; to an agent that may not list a path, setting it answers the
 // same whatever is there. The right to set stays a strong one: whoever replaces
 // a value that others use decides with whose key they call.
 //

@@ -66,6 +66,7 @@ type ruling struct {
 	request policy.Request
 	exists  bool // with request.Secret: there is such a secret
 	unseen  bool // a refusal that must not tell whether there is one
+	next    int  // the version of a secret that is made where deleted ones can be restored; 0: there are none
 	beyond  bool // a refusal by what the caller was registered or its token was issued for
 }
 

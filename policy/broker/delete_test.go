@@ -163,7 +163,7 @@ func TestExplainSetAndDelete(t *testing.T) {
 	past := f.now().Add(time.Second)
 	f.put(t, "a/b", vault.Change{ExpiresAt: &past})
 	f.put(t, "a/critical", vault.Change{Tier: &tier})
-	f.put(t, "a/gone", vault.Change{})
+	f.put(t, "a/gone", vault.Change{Tier: &tier})
 	if _, err := f.Delete(t.Context(), owner, "a/gone", false); err != nil {
 		t.Fatal(err)
 	}

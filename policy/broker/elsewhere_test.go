@@ -513,20 +513,22 @@ func TestElsewhereImport(t *testing.T) {
 	}
 }
 
-// TestElsewhereTrash: an agent makes nothing where a deleted secret can come back,
-// and what the vault does not show of its trash is its own to guard.
+// TestElsewhereTrash: a deleted secret that can come back there is looked at as one
+// here is.
 func TestElsewhereTrash(t *testing.T) {
 	f := newDesk(t, allowEverything)
 	f.sendAway(t)
-	f.put(t, "p/key", vault.Change{})
-	if _, err := f.Delete(t.Context(), owner, "p/key", false); err != nil {
-		t.Fatal(err)
+	for p, tier := range map[vault.Path]vault.Tier{"p/key": vault.Standard, "p/guarded": vault.Sensitive} {
+		f.guarded(t, p, tier)
+		if _, err := f.Delete(t.Context(), owner, p, false); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if _, err := f.set(t, local, "p/key", "another value"); codeOf(err) != "in_trash" || f.last(t).Code != "in_trash" {
+	if _, err := f.set(t, local, "p/guarded", "another value"); codeOf(err) != "in_trash" || f.last(t).Code != "in_trash" {
 		t.Errorf("in its place: %v", err)
 	}
-	if _, err := f.set(t, local, "p/other", "another value"); err != nil {
-		t.Error(err)
+	if got, err := f.set(t, local, "p/key", "another value"); err != nil || got.Metadata.Version != 2 || len(got.Metadata.Destinations) != 0 {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 

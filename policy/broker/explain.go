@@ -79,7 +79,7 @@ func (b *Broker) Explain(ctx context.Context, who identity.Principal, r ExplainR
 			return out, err
 		}
 	}
-	err = b.wouldRefuse(ctx, who, r, look, said.Decision, target, &out)
+	err = b.wouldRefuse(ctx, asked, look, target, &out)
 	if err == nil {
 		return out, nil
 	}
@@ -117,30 +117,31 @@ func (b *Broker) present(ctx context.Context, who identity.Principal, r ExplainR
 }
 
 // wouldRefuse returns the refusal that a permitted request would still meet.
-func (b *Broker) wouldRefuse(ctx context.Context, who identity.Principal, r ExplainRequest, look lookup, d policy.Decision, target *vault.Target, out *Explanation) error {
-	meta, err := look(r.Path)
-	if r.Right == policy.Set {
-		return b.wouldRefuseSet(ctx, r.Path, meta, err, out)
+func (b *Broker) wouldRefuse(ctx context.Context, asked ruling, look lookup, target *vault.Target, out *Explanation) error {
+	who, right := asked.judge.who, asked.request.Right
+	meta, err := look(asked.request.Path)
+	if right == policy.Set {
+		return b.wouldRefuseSet(ctx, asked, meta, err, out)
 	}
 	if err != nil {
 		return err
 	}
-	if r.Right == policy.List {
+	if right == policy.List {
 		return nil
 	}
-	if meta.Tier != vault.Standard && !clearedToken(who, r.Right, meta.Tier) {
+	if meta.Tier != vault.Standard && !clearedToken(who, right, meta.Tier) {
 		return approvalRequired(meta.Tier)
 	}
-	if r.Right == policy.Delete {
+	if right == policy.Delete {
 		return nil
 	}
 	if err := usable(meta, vault.Latest, b.now()); err != nil {
 		return err
 	}
-	if r.Right != policy.Use {
+	if right != policy.Use {
 		return nil
 	}
-	out.Destinations = narrowed(meta.Destinations, d.To)
+	out.Destinations = narrowed(meta.Destinations, asked.To)
 	if len(out.Destinations) == 0 {
 		return noDestination(meta)
 	}
@@ -156,11 +157,11 @@ func (b *Broker) wouldRefuse(ctx context.Context, who identity.Principal, r Expl
 }
 
 // wouldRefuseSet tells what setting a value would do to what is there.
-func (b *Broker) wouldRefuseSet(ctx context.Context, p vault.Path, meta vault.Metadata, err error, out *Explanation) error {
+func (b *Broker) wouldRefuseSet(ctx context.Context, asked ruling, meta vault.Metadata, err error, out *Explanation) error {
 	switch {
 	case errors.Is(err, vault.ErrNotFound):
 		out.Next = "Go ahead: it makes a new secret, which can be used once a human says where it may go."
-		return b.eachTrashed(ctx, p, func(vault.Metadata) error { return inTheWay(p) })
+		return b.overTrash(ctx, &asked)
 	case err != nil:
 		return err
 	case meta.Tier != vault.Standard:

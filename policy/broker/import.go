@@ -128,7 +128,7 @@ func (b *Broker) decideAll(ctx context.Context, j judge, items []ImportItem) ([]
 		var e audit.Entry
 		r, err := b.decide(ctx, j, &e, policy.Set, item.Path)
 		if err == nil {
-			err = b.noneInTrash(ctx, j, item.Path)
+			err = b.overTrash(ctx, &r)
 		}
 		if err != nil {
 			return nil, &ItemError{item.Path, err}

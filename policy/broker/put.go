@@ -62,7 +62,7 @@ func (b *Broker) putOnce(ctx context.Context, who identity.Principal, p vault.Pa
 	if err != nil {
 		return meta, false, err
 	}
-	if err := b.noneInTrash(ctx, j, p); err != nil {
+	if err := b.overTrash(ctx, &decision); err != nil {
 		return meta, false, veiled(shown, p, b.refuse(ctx, &e, err))
 	}
 	err = b.carryOut(ctx, j, &e, func(tx *sqldb.Tx) error {
@@ -135,26 +135,40 @@ func (b *Broker) store(tx *sqldb.Tx, r ruling, e *audit.Entry, c vault.Change, c
 	}
 	return created, j.put(tx, p, c, func(tx *sqldb.Tx, meta vault.Metadata) error {
 		// The numbers of a path are never used twice: a new secret that does not
-		// start at 1 stands where a deleted one can still be restored.
-		if created && !j.exempt() && b.far == nil && meta.Version > 1 {
+		// start at 1 stands where a deleted one can still be restored, and may do so
+		// over those that were looked at.
+		if created && !j.exempt() && b.far == nil && meta.Version > max(r.next, 1) {
 			return inTheWay(p)
 		}
 		return then(tx, meta)
 	})
 }
 
-// noneInTrash refuses an agent a new secret where a deleted one of a vault elsewhere
-// can still be restored. One that has no trash, or does not show it to this desk,
-// sees to it itself. In the state database the change itself shows it ([Broker.store]).
-func (b *Broker) noneInTrash(ctx context.Context, j judge, p vault.Path) error {
-	if b.far == nil || j.exempt() {
+// overTrash looks at what is deleted and can still be restored where an agent makes
+// a secret, which is then the next version of that path (CONTRACT §19.12). What the
+// agent could not have given another value while it was there, it does not take the
+// place of either. A vault elsewhere that has no trash, or does not show it to this
+// desk, sees to it itself.
+func (b *Broker) overTrash(ctx context.Context, r *ruling) error {
+	if r.judge.exempt() {
 		return nil
 	}
-	if _, err := j.outside(ctx)(p); !errors.Is(err, vault.ErrNotFound) {
+	p := r.request.Path
+	if _, err := r.judge.outside(ctx)(p); !errors.Is(err, vault.ErrNotFound) {
 		return err
 	}
-	err := b.eachTrashed(ctx, p, func(vault.Metadata) error { return inTheWay(p) })
-	if refused := (*vault.RefusedError)(nil); errors.Is(err, vault.ErrUnsupported) || errors.As(err, &refused) {
+	err := b.eachTrashed(ctx, p, func(m vault.Metadata) error {
+		asked := r.request
+		if asked.Secret != nil {
+			asked.Secret = factsOf(m)
+		}
+		if m.Tier != vault.Standard || asked.Secret != nil && !r.judge.rules.Decide(asked).Allowed {
+			return inTheWay(p)
+		}
+		r.next = max(r.next, m.Version+1)
+		return nil
+	})
+	if refused := (*vault.RefusedError)(nil); b.far != nil && (errors.Is(err, vault.ErrUnsupported) || errors.As(err, &refused)) {
 		return nil
 	}
 	return err
@@ -269,7 +283,7 @@ func ownersPart(p vault.Path) *Denied {
 
 func inTheWay(p vault.Path) *Denied {
 	return &Denied{
-		Code: InTrash, Reason: "A deleted secret of this path can still be restored, and a new one would stand in its place.",
+		Code: InTrash, Reason: "A guarded secret of this path was deleted and can still be restored; a new one would stand in its place.",
 		Next: "Choose another path, or ask the owner to run: coatcheck secret restore '" + string(p) + "'",
 	}
 }

@@ -139,7 +139,7 @@ func TestWhatAnAgentMayNotSet(t *testing.T) {
 	f.put(t, "a/sensitive", vault.Change{Tier: &tier})
 	f.put(t, "a/space/below", vault.Change{})
 	f.put(t, "a/b", vault.Change{}, "api.example.com")
-	f.put(t, "a/gone", vault.Change{})
+	f.put(t, "a/gone", vault.Change{Tier: &tier})
 	if _, err := f.Delete(t.Context(), owner, "a/gone", false); err != nil {
 		t.Fatal(err)
 	}
@@ -193,6 +193,73 @@ func TestWhatAnAgentMayNotSet(t *testing.T) {
 	}
 	if meta, err := f.Restore(t.Context(), owner, "a/gone"); err != nil || meta.Version != 1 {
 		t.Errorf("the deleted secret does not come back: %+v, %v", meta, err)
+	}
+}
+
+// TestSetAfterDelete: a new secret where deleted ones can be restored is the next
+// version of that path and goes nowhere; they stay in the trash. What the agent could
+// not have changed while it was there it does not take the place of.
+func TestSetAfterDelete(t *testing.T) {
+	f := newDesk(t, whenRule("list, use, set, delete", `!("keep" in tags)`))
+	gone := func(p vault.Path, c vault.Change) {
+		f.put(t, p, c, "api.example.com")
+		if _, err := f.Delete(t.Context(), owner, p, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone("p/key", vault.Change{})
+	gone("p/key", vault.Change{})
+	got, err := f.set(t, local, "p/key", "another value")
+	if err != nil || !got.Created || got.Metadata.Version != 3 || len(got.Metadata.Destinations) != 0 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if n := f.trashed(t); n != 2 {
+		t.Errorf("%d in the trash", n)
+	}
+	if _, err := f.Restore(t.Context(), owner, "p/key"); !errors.Is(err, vault.ErrExists) {
+		t.Errorf("restored over it: %v", err)
+	}
+	gone("p/tagged", vault.Change{Tags: &map[string]string{"keep": "yes"}})
+	gone("p/both", vault.Change{Tier: new(vault.Critical)})
+	gone("p/both", vault.Change{})
+	for _, p := range []vault.Path{"p/tagged", "p/both"} {
+		if _, err := f.set(t, local, p, "another value"); err == nil || f.last(t).Code != "in_trash" {
+			t.Errorf("%s: %v", p, err)
+		}
+		items := []broker.ImportItem{{Path: p, Change: vault.Change{Value: secret.New([]byte("v"))}}}
+		if _, err := f.Import(t.Context(), local, broker.ImportRequest{Items: items}); err == nil || f.last(t).Code != "in_trash" {
+			t.Errorf("%s, imported: %v", p, err)
+		}
+	}
+	if _, err := f.Put(t.Context(), owner, "p/both", vault.Change{Value: secret.New([]byte("v"))}); err != nil {
+		t.Errorf("by the owner: %v", err)
+	}
+}
+
+// TestATrashedSecretCameMeanwhile: one that was deleted after the look stops it.
+func TestATrashedSecretCameMeanwhile(t *testing.T) {
+	f := newDesk(t, allowEverything)
+	config := f.config
+	looks := 0
+	config.Vault = turning{f.config.Vault.(broker.Inside), func() {
+		if looks++; looks == 1 {
+			f.guarded(t, "p/key", vault.Critical)
+			if _, err := f.Delete(t.Context(), owner, "p/key", false); err != nil {
+				t.Error(err)
+			}
+		}
+	}}
+	b, err := broker.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time it is seen in the look
+		if _, err := b.Set(t.Context(), local, broker.SetRequest{Path: "p/key", Value: secret.New([]byte("another value"))}); codeOf(err) != "in_trash" {
+			t.Errorf("got %v", err)
+		}
+	}
+	if err := b.Close(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -261,7 +328,7 @@ func TestSettingTellsNothingOfWhatIsHidden(t *testing.T) {
 	f.put(t, "a/bare", vault.Change{Generate: &recipe})
 	f.put(t, "a/critical", vault.Change{Tier: &tier})
 	f.put(t, "a/space/below", vault.Change{})
-	f.put(t, "a/gone", vault.Change{})
+	f.put(t, "a/gone", vault.Change{Tier: &tier})
 	if _, err := f.Delete(t.Context(), owner, "a/gone", false); err != nil {
 		t.Fatal(err)
 	}

@@ -192,6 +192,11 @@ func (t *turn) put(tx *sqldb.Tx, p vault.Path, c vault.Change, then func(*sqldb.
 			if there.Mode == vault.Replace && !c.Value.Given() && another(old, m.CreatedAt) {
 				return changedMeanwhile()
 			}
+			if there.Mode == vault.Create { // what is kept is of the one before, whatever the time of the new one
+				if err := t.b.far.Forget(tx, p); err != nil {
+					return err
+				}
+			}
 			whole, err := t.b.far.Keep(tx, m, c)
 			if err != nil {
 				return err

@@ -63,7 +63,7 @@ func TestUnseenIsNotAskedFor(t *testing.T) {
 func TestATokenToWriteIsToldWhatItsAgentIs(t *testing.T) {
 	f := newDesk(t, setsAndLists)
 	writer, _ := f.token(t, f.register(t, identity.NewAgent{Name: "claude"}), broker.TokenRequest{Scopes: scopes(t, "secrets:write:*")})
-	f.put(t, "p/gone", vault.Change{})
+	f.put(t, "p/gone", vault.Change{Tier: new(vault.Sensitive)})
 	if _, err := f.Delete(t.Context(), owner, "p/gone", false); err != nil {
 		t.Fatal(err)
 	}
