@@ -87,6 +87,9 @@ type Inside interface {
 	// Purge destroys some of what has been in the trash too long and returns
 	// the paths; none means that nothing is left.
 	Purge(tx *sqldb.Tx, now time.Time) ([]vault.Path, error)
+	// TurnBack says that it is wall and not seen, which is later: old versions are
+	// not readable for longer by that, nor is what was deleted kept for longer.
+	TurnBack(tx *sqldb.Tx, wall, seen time.Time) error
 	// Highest returns the highest tier of the live secrets that one of the globs
 	// matches, or a higher one where it takes long to tell.
 	Highest(tx *sqldb.Tx, globs []vault.Glob) (vault.Tier, error)

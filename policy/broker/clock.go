@@ -32,7 +32,9 @@ const SetTheClock = "Ask the owner to set the clock right or, if it is right now
 
 // AcceptClock makes the system's present time this vault's time, for the owner,
 // and puts it on record: the one record that may be earlier than the one before.
-// Handles, tokens and requests that were made after that time end.
+// Handles, tokens and requests that were made after that time end, and old versions
+// that were retired after it have the grace left that they had. A vault elsewhere
+// has a clock of its own.
 // changed is false when the clock is not behind. Errors: *[Denied].
 func (b *Broker) AcceptClock(ctx context.Context, who identity.Principal) (wall, seen time.Time, changed bool, err error) {
 	if who.Kind != identity.Owner {
@@ -57,8 +59,10 @@ func (b *Broker) AcceptClock(ctx context.Context, who identity.Principal) (wall,
 		if _, err = b.c.Agents.RevokeTokensAfter(tx, wall, wall); err != nil {
 			return err
 		}
-		_, err = b.c.Approvals.CancelAfter(tx, wall, wall)
-		return err
+		if _, err = b.c.Approvals.CancelAfter(tx, wall, wall); err != nil || b.near == nil {
+			return err
+		}
+		return b.near.TurnBack(tx, wall, seen)
 	})
 	if errors.Is(err, errOnTime) {
 		return wall, seen, false, nil

@@ -197,3 +197,88 @@ func TestADeletedSecretTakesItsHandlesAlong(t *testing.T) {
 		t.Error("it arrived")
 	}
 }
+
+// TestARotationAheadKeepsNoVersionForLonger: a version that was retired while the
+// clock was a day ahead has its own grace after the clock is right, and not that
+// day; one that was retired before, as long as it was given.
+func TestARotationAheadKeepsNoVersionForLonger(t *testing.T) {
+	const day = 24 * time.Hour
+	for name, tc := range map[string]struct {
+		grace, wrong time.Duration // what it is given, and how long the clock stays wrong after
+		early        bool          // rotated before it goes wrong
+		left         time.Duration // from the acceptance
+	}{
+		"no grace":                   {0, 0, false, 0},
+		"five minutes":               {5 * time.Minute, 0, false, 5 * time.Minute},
+		"five minutes, two are over": {5 * time.Minute, 2 * time.Minute, false, 3 * time.Minute},
+		"five minutes, all are over": {5 * time.Minute, time.Hour, false, 0},
+		"a week, given before":       {7 * day, time.Hour, true, 7 * day},
+		"an hour, given before":      {time.Hour, 0, true, time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newDesk(t, allowAll)
+			f.put(t, "a/b", vault.Change{Generate: new(vault.Recipe("{base62:30}"))})
+			rotate := func() {
+				t.Helper()
+				if _, err := f.Rotate(t.Context(), owner, broker.RotateRequest{Path: "a/b", Grace: tc.grace}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tc.early {
+				rotate()
+			}
+			f.pass(day)
+			if !tc.early {
+				rotate()
+			}
+			f.pass(tc.wrong)
+			if _, err := f.Reveal(t.Context(), owner, "a/b", vault.Latest); err != nil { // time is seen
+				t.Fatal(err)
+			}
+			f.pass(-day - tc.wrong)
+			if _, _, changed, err := f.AcceptClock(t.Context(), owner); err != nil || !changed {
+				t.Fatal(changed, err)
+			}
+			readable := func(when string, want bool) {
+				t.Helper()
+				_, err := f.Reveal(t.Context(), owner, "a/b", 1)
+				if want && err != nil || !want && !errors.Is(err, vault.ErrVersionRetired) {
+					t.Errorf("version 1, %s: %v", when, err)
+				}
+				if _, err := f.Reveal(t.Context(), owner, "a/b", vault.Latest); err != nil {
+					t.Errorf("the current one, %s: %v", when, err)
+				}
+			}
+			readable("accepted", tc.left > 0)
+			f.pass(tc.left - time.Microsecond)
+			readable("at the end", tc.left > 0)
+			f.pass(time.Microsecond)
+			readable("after the end", false)
+			f.pass(max(0, day-tc.left)) // the time at which it was rotated comes
+			readable("a day later", false)
+		})
+	}
+}
+
+// TestADeletionAheadKeepsNoTrashForLonger.
+func TestADeletionAheadKeepsNoTrashForLonger(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	for left, want := range map[time.Duration]error{time.Microsecond: nil, 0: vault.ErrNotFound} {
+		f := newDesk(t, allowAll)
+		f.put(t, "a/b", vault.Change{})
+		f.put(t, "a/c", vault.Change{})
+		f.pass(year)
+		if _, err := f.Delete(t.Context(), owner, "a/b", false); err != nil {
+			t.Fatal(err)
+		}
+		f.seal(t)
+		f.pass(-year)
+		if _, _, changed, err := f.AcceptClock(t.Context(), owner); err != nil || !changed {
+			t.Fatal(changed, err)
+		}
+		f.pass(vault.TrashRetention - left)
+		if _, err := f.Restore(t.Context(), owner, "a/b"); !errors.Is(err, want) {
+			t.Errorf("%s before it is over: %v", left, err)
+		}
+	}
+}

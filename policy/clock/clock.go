@@ -32,11 +32,18 @@
 //
 // Handles and secrets end while it is, nothing is destroyed by it, and the mark
 // stays ahead when it is set right, so that the owner has to accept that. Then
-// secrets, versions in grace and the trash are as they were; handles that were
-// swept away have to be issued again. The trash is emptied in two looks at least a
-// day apart: what is destroyed at the second was overdue at the first already.
-// So a wrong clock destroys nothing in its first day; one that is wrong for longer
-// does.
+//
+//   - handles, tokens and requests that were made while it was ahead have ended, and
+//     those that were swept away have to be issued again;
+//   - versions in grace and the trash are as they were, and a version that was
+//     retired, or a secret that was deleted, while it was ahead lives on for what was
+//     left of its grace, or for the usual time in the trash, from the acceptance on;
+//   - a secret expires when people said it shall: that is a date of theirs, and one
+//     that was over while the clock was ahead has yet to come.
+//
+// The trash is emptied in two looks at least a day apart: what is destroyed at the
+// second was overdue at the first already. So a wrong clock destroys nothing in its
+// first day; one that is wrong for longer does.
 //
 // Choice: a mark of its own, not the time of the last record in the log, which
 // running processes would lift again by what they record before they learn that

@@ -45,7 +45,8 @@ func (a *app) clockAccept() *cobra.Command {
 			"come; while the clock is more than 5 minutes behind that, mcp and serve do not start, and no\n" +
 			"handle is issued or used. This makes the present time the vault's time, on record.\n\n" +
 			"What was stored while the clock was ahead keeps the times it got: see 'coatcheck secret list'\n" +
-			"and 'coatcheck secret history'. Handles from then can no longer be used.",
+			"and 'coatcheck secret history'. Old versions that were rotated away then stay readable for what\n" +
+			"is left of their grace. Handles, tokens and requests from then can no longer be used.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.asOwner(cmd.Context(), func(d *desk, who identity.Principal) error {
 				wall, seen, changed, err := d.AcceptClock(cmd.Context(), who)
