@@ -37,7 +37,7 @@ type me struct {
 	Email              string `json:"email" jsonschema_description:"Not known here: empty."`
 	Plan               string `json:"plan" jsonschema:"enum=self-hosted"`
 	SubscriptionStatus string `json:"subscription_status" jsonschema:"enum=active"`
-	SecretCount        int    `json:"secret_count" jsonschema_description:"The secrets that the caller may list, 10,000 at most."`
+	SecretCount        int    `json:"secret_count" jsonschema:"minimum=0,maximum=10000" jsonschema_description:"The secrets that the caller may list, as far as one look goes: to 10,000, and less far where many lie between that the caller may not list. 0 for who may not list namespaces."`
 	AgentCount         int    `json:"agent_count" jsonschema_description:"The agents that the caller may see: live ones for admins, else itself."`
 }
 
