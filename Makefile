@@ -23,7 +23,7 @@ published := transport/rest/clients/testdata/js
 frameworks := examples/frameworks
 suite    := transport/mcp/conformance/testdata/js
 # Programs that only tests start. They live under testdata, where ./... does not look.
-testprogs := ./transport/mcp/bench/testdata/bare
+testprogs := ./transport/mcp/bench/testdata/bare ./transport/cli/testdata/relay
 # The same with a build tag: it keeps their way into a package out of every other build.
 tagged    := -tags conformance ./transport/mcp ./transport/mcp/conformance/testdata/fixture
 lintmod  := github.com/golangci/golangci-lint/v2
@@ -167,6 +167,8 @@ soak: fuzz clients sources
 	$(say) 'soak: 1,000 rekeys killed, and one of 100,000 secrets'
 	CGO_ENABLED=0 go test -count=1 -timeout 170m ./transport/cli -run '^TestRekeyKilledAtRandom$$' -rekey.kills=1000
 	CGO_ENABLED=0 go test -count=1 -timeout 170m ./transport/cli -run '^TestRekeyKilledAtRandom$$' -rekey.kills=20 -rekey.secrets=100000
+	$(say) 'soak: scripts whose every command is a process'
+	CGO_ENABLED=0 go test -count=1 -timeout 30m ./transport/cli -run '^TestScript$$' -script.processes
 	$(say) 'soak: the whole leak corpus through the doors'
 	CGO_ENABLED=0 go test -count=1 -timeout 170m -run '^TestLeakCorpus$$' ./transport/cli -leaks.all
 	$(say) 'soak: 1,000,000 guesses at handles'

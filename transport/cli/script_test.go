@@ -34,16 +34,13 @@ func TestMain(m *testing.M) {
 	commands := map[string]func(){
 		"coatcheck": func() {
 			detach()
+			if os.Getenv(hosting) != "" {
+				fmt.Fprintln(os.Stderr, host(coatcheck))
+				os.Exit(helperFailed)
+			}
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 			context.AfterFunc(ctx, stop)
-			std := cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
-			if later, err := time.ParseDuration(os.Getenv("LATER")); err == nil {
-				os.Exit(cli.MainAt(ctx, std, os.Args[1:], os.Getenv, func() time.Time { return time.Now().Add(later) }))
-			}
-			if ring, kill := os.Getenv("KEYRING"), os.Getenv("KILL"); ring != "" || kill != "" {
-				os.Exit(cli.MainIn(ctx, std, os.Args[1:], os.Getenv, fileRing(ring), killAfter(kill)))
-			}
-			os.Exit(cli.Main(ctx, std, os.Args[1:], os.Getenv))
+			os.Exit(coatcheck(ctx))
 		},
 	}
 	// "peek PATH…" names those of the files that it can open.
@@ -59,12 +56,24 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, commands)
 }
 
+func coatcheck(ctx context.Context) (code int) {
+	std := cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
+	if later, err := time.ParseDuration(os.Getenv("LATER")); err == nil {
+		return cli.MainAt(ctx, std, os.Args[1:], os.Getenv, func() time.Time { return time.Now().Add(later) })
+	}
+	if ring, kill := os.Getenv("KEYRING"), os.Getenv("KILL"); ring != "" || kill != "" {
+		return cli.MainIn(ctx, std, os.Args[1:], os.Getenv, fileRing(ring), killAfter(kill))
+	}
+	return cli.Main(ctx, std, os.Args[1:], os.Getenv)
+}
+
 // TestScript runs the promises of the command line, one to a file. A script
 // starts with an empty folder and a home that does not exist yet. Besides the
 // commands of testscript it has those of scriptCommands, and in $control a text
 // with a control character and in $initialize a client's first message.
 func TestScript(t *testing.T) {
 	t.Parallel()
+	relay := newScriptRelay(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true,
 		Cmds: scriptCommands(),
@@ -78,6 +87,7 @@ func TestScript(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Values[scriptServers{}], env.Values[scriptReceivers{}] = map[string]*scriptServer{}, map[string]*webhookReceiver{}
 			env.Values[scriptUpstreams{}], env.Values[scriptStreams{}] = map[string]*upstream{}, map[string]*sseStream{}
+			env.Values[scriptHost{}] = &scriptHost{relay: relay}
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else each program waits a second under the race detector
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("control", "a\x1bb")
@@ -227,7 +237,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 }
 
 func exitCode(ts *testscript.TestScript, command []string) int {
-	err := ts.Exec(command[0], command[1:]...)
+	err := ts.Exec(inHost(ts, command[0]), command[1:]...)
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		ts.Fatalf("%s: %v", command[0], err)
