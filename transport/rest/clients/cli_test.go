@@ -126,6 +126,8 @@ func TestCLI(t *testing.T) {
 
 	mentions(t, d.assDoes(t, d.billing, "secrets", "delete", path, "--force"), "Secret deleted")
 	mentions(t, d.assFails(t, d.billing, "secrets", "get", path), "Not found.", "There is no such secret")
+	d.assDoes(t, d.billing, "secrets", "set", path, imported, "--type", "api_key", "--tier", "standard")
+	same(t, "set anew after the deletion", d.assDoes(t, d.billing, "secrets", "get", path), imported)
 
 	// A token, in the words that this client offers.
 	said := d.assDoes(t, d.billing, "tokens", "issue", "--scopes", "read:secrets,write:secrets", "--ttl", "900")

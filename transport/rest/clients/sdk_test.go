@@ -109,6 +109,12 @@ func TestSDK(t *testing.T) {
 	sdk.fails(t, "SecretNotFoundError", http.StatusNotFound, "getSecret", path)
 	sdk.does(t, &listed, "listSecrets", "production/billing")
 	same(t, "listSecrets after the deletion", len(listed.Items), 0)
+
+	// It may be set anew, as the next version.
+	sdk.does(t, &stored, "setSecret", path, value)
+	sdk.does(t, &got, "getSecret", path)
+	same(t, "after it was set anew", got, value)
+	same(t, "its version", stored.Version, 3)
 }
 
 // TestSDKErrors has the SDK meet each refusal as the error it has for it.
