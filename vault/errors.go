@@ -66,9 +66,12 @@ type RefusedError struct {
 	// Approval is the id, at that vault, of the request that its own people must
 	// approve first; "" when that is not what it waits for.
 	Approval string
-	// RetryAfter is when it is worth asking again; 0: not known.
+	// RetryAfter is when it is worth asking again; 0: it was not asked too often.
 	RetryAfter time.Duration
 }
+
+// Final reports that neither people nor time change the answer.
+func (e *RefusedError) Final() bool { return e.Approval == "" && e.RetryAfter == 0 }
 
 // Error says so; the code comes with what the vault said.
 func (*RefusedError) Error() string { return "the vault refuses this desk" }

@@ -122,6 +122,16 @@ func outcome(err error) (name, code string, ok bool) {
 	return "", "", false
 }
 
+// inOwnWords is the text of err without what a vault elsewhere adds to it.
+func inOwnWords(err error) string {
+	for _, known := range failures {
+		if errors.Is(err, known.err) {
+			return known.err.Error()
+		}
+	}
+	return err.Error()
+}
+
 var failures = []struct {
 	err           error
 	outcome, code string

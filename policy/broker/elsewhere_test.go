@@ -25,7 +25,8 @@ type away struct {
 	calls []string
 	// before is asked before each call, and may answer it with an error.
 	before func(call string, p vault.Path) error
-	mute   bool // it does not say with a value when its secret was made
+	mute   bool  // it does not say with a value when its secret was made
+	list   error // of every list
 }
 
 func (a *away) ask(call string, p vault.Path) error {
@@ -52,6 +53,13 @@ func (a *away) Describe(ctx context.Context, p vault.Path) (vault.Metadata, erro
 		return vault.Metadata{}, err
 	}
 	return a.Vault.Describe(ctx, p)
+}
+
+func (a *away) List(ctx context.Context, q vault.Query) (vault.Page, error) {
+	if err := a.ask("list", ""); err != nil || a.list != nil {
+		return vault.Page{}, errors.Join(err, a.list)
+	}
+	return a.Vault.List(ctx, q)
 }
 
 func (a *away) Put(ctx context.Context, p vault.Path, c vault.Change) (vault.Metadata, error) {
@@ -301,8 +309,8 @@ func TestElsewhereNotReached(t *testing.T) {
 			t.Errorf("%s: recorded %+v", name, e)
 		}
 	}
-	if _, err := f.Explain(t.Context(), local, broker.ExplainRequest{Path: "p/key", Right: "use"}); !errors.Is(err, vault.ErrUnreachable) {
-		t.Errorf("explain: %v", err)
+	if e, err := f.Explain(t.Context(), local, broker.ExplainRequest{Path: "p/key", Right: "use"}); err != nil || e.Code != "vault_unreachable" {
+		t.Errorf("explained: %+v, %v", e, err)
 	}
 	far.before = nil
 	if err := f.Use(t.Context(), local, []string{text}, target, func(string, string, []vault.Destination) error { return nil }, func(broker.Opened) error { return nil }); err != nil {

@@ -83,13 +83,13 @@ func (b *Broker) Explain(ctx context.Context, who identity.Principal, r ExplainR
 	if err == nil {
 		return out, nil
 	}
-	var denied *Denied
+	denied := ByVault(err)
 	_, code, known := outcome(err)
 	switch {
-	case errors.As(err, &denied):
+	case denied != nil, errors.As(err, &denied):
 		out.Reason, out.Next = denied.Reason, denied.Next
 	case known:
-		out.Reason, out.Next = "The policy allows it, but: "+err.Error()+".", ""
+		out.Reason, out.Next = "The policy allows it, but: "+inOwnWords(err)+".", ""
 	default:
 		return Explanation{}, err
 	}
@@ -98,21 +98,23 @@ func (b *Broker) Explain(ctx context.Context, who identity.Principal, r ExplainR
 }
 
 // present refuses an agent that was revoked since it connected, and looks up the
-// secret in the same transaction, whether or not the rules then ask for it.
+// secret in the same transaction, whether or not the rules then ask for it. A vault
+// elsewhere is asked only if they do, or open it.
 func (b *Broker) present(ctx context.Context, who identity.Principal, r ExplainRequest) (lookup, error) {
 	var meta vault.Metadata
 	var missing error
-	t := &turn{b: b}
-	if err := t.ask(ctx, r.Path); err != nil {
-		return nil, err
-	}
 	err := b.c.DB.View(ctx, func(tx *sqldb.Tx) error {
 		if err := b.c.Agents.Alive(tx, who, b.now()); err != nil && !r.Hypothetical {
 			return err
 		}
-		meta, missing = t.inside(tx)(r.Path)
+		if b.near != nil {
+			meta, missing = b.near.InTx(tx).Describe(r.Path)
+		}
 		return nil
 	})
+	if b.far != nil {
+		return (&turn{b: b}).outside(ctx), err
+	}
 	return func(vault.Path) (vault.Metadata, error) { return meta, missing }, err
 }
 

@@ -168,7 +168,7 @@ func (b *Broker) overTrash(ctx context.Context, r *ruling) error {
 		r.next = max(r.next, m.Version+1)
 		return nil
 	})
-	if refused := (*vault.RefusedError)(nil); b.far != nil && (errors.Is(err, vault.ErrUnsupported) || errors.As(err, &refused)) {
+	if refused, ok := errors.AsType[*vault.RefusedError](err); errors.Is(err, vault.ErrUnsupported) || ok && refused.Final() {
 		return nil
 	}
 	return err
@@ -263,6 +263,9 @@ func veiled(shown bool, p vault.Path, err error) error {
 	var denied *Denied
 	tells := errors.Is(err, vault.ErrPathConflict) || errors.Is(err, vault.ErrExists) || errors.Is(err, vault.ErrNotFound) ||
 		errors.As(err, &denied) && (denied.Code == ApprovalRequired || denied.Code == InTrash || denied.Code == OwnerOnly)
+	if refused, ok := errors.AsType[*vault.RefusedError](err); ok { // by a desk, for the same reasons
+		tells = refused.RetryAfter == 0
+	}
 	if shown || err == nil || !tells {
 		return err
 	}

@@ -244,7 +244,7 @@ func elsewhere(err error, e *Error) error {
 	case waits:
 		return &vault.RefusedError{Code: e.Code, Approval: pending.ApprovalRequestID}
 	case limited != nil:
-		return &vault.RefusedError{Code: e.Code, RetryAfter: limited.RetryAfter}
+		return &vault.RefusedError{Code: e.Code, RetryAfter: max(limited.RetryAfter, time.Second)}
 	case e.StatusCode >= 400 && e.StatusCode <= 499:
 		return &vault.RefusedError{Code: e.Code}
 	case errors.Is(err, ErrNetwork), e.StatusCode != 0:
