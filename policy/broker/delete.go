@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -102,7 +103,8 @@ func (b *Broker) checkTrash(ctx context.Context, r ruling) error {
 // eachTrashed calls fn for every secret of that path in the trash, until one of
 // the calls returns an error.
 func (b *Broker) eachTrashed(ctx context.Context, p vault.Path, fn func(vault.Metadata) error) error {
-	for query := (vault.Query{Prefix: string(p), Deleted: true, Limit: vault.MaxPageSize}); ; {
+	query := vault.Query{Prefix: string(p), Deleted: true, Limit: vault.MaxPageSize}
+	for range mostTrashed {
 		page, err := b.c.Vault.List(ctx, query)
 		if err != nil {
 			return err
@@ -119,7 +121,11 @@ func (b *Broker) eachTrashed(ctx context.Context, p vault.Path, fn func(vault.Me
 			return nil
 		}
 	}
+	return fmt.Errorf("broker: the trash below %q has no end", p)
 }
+
+// mostTrashed is how many pages of one path's trash are read.
+const mostTrashed = 100
 
 func notForGood(p vault.Path, rule string) *Denied {
 	return &Denied{

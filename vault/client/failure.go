@@ -30,9 +30,9 @@ type envelope struct {
 		ApprovalRequestID string  `json:"approval_request_id"`
 		RetryAfter        float64 `json:"retry_after"` // seconds
 	} `json:"error"`
-	Detail            any    `json:"detail"`
-	ApprovalID        string `json:"approval_id"`
-	ApprovalRequestID string `json:"approval_request_id"`
+	Detail            json.RawMessage `json:"detail"`
+	ApprovalID        string          `json:"approval_id"`
+	ApprovalRequestID string          `json:"approval_request_id"`
 }
 
 // approval returns the id of the request that waits, or "" when there is none
@@ -53,8 +53,8 @@ func (c *Client) failure(r *request, a *answer) error {
 	var said envelope
 	_ = json.Unmarshal(a.body, &said) // what is no JSON, or has other types, says nothing
 	message := said.Error.Message
-	if text, ok := said.Detail.(string); ok && message == "" {
-		message = text
+	if message == "" {
+		_ = json.Unmarshal(said.Detail, &message) // there may be none, or no text
 	}
 	b := base{Code: code(c.clean(r, said.Error.Code, maxCode+1, ""), a.status), Message: c.clean(r, message, maxMessage, statusText(a.status)), StatusCode: a.status}
 	path := r.path

@@ -66,8 +66,8 @@ func (c *Client) list(ctx context.Context, namespace string, o ListOptions, furt
 		maps.Copy(r.query, further)
 	}
 	var w struct {
-		Items      []wireSecret `json:"items"`
-		NextCursor string       `json:"next_cursor"`
+		Items      few[wireSecret] `json:"items"`
+		NextCursor string          `json:"next_cursor"`
 	}
 	a, err := c.do(ctx, e, r, &w)
 	if err != nil {

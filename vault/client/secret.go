@@ -327,12 +327,12 @@ func (c *Client) ListVersions(ctx context.Context, path string) ([]vault.Version
 	}
 	var w struct {
 		Namespace *string `json:"namespace"` // there in the answer of a list
-		Items     []struct {
+		Items     few[struct {
 			Version       int   `json:"version"`
 			CreatedAt     stamp `json:"created_at"`
 			Current       bool  `json:"current"`
 			ReadableUntil stamp `json:"readable_until"`
-		} `json:"items"`
+		}] `json:"items"`
 	}
 	r := &request{method: http.MethodGet, target: secretTarget(e, path) + "/versions", path: path, scope: "secrets:read:" + path, repeat: true}
 	a, err := c.do(ctx, e, r, &w)

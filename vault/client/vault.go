@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,7 +88,8 @@ func (v *Vault) Describe(ctx context.Context, p vault.Path) (vault.Metadata, err
 	// A service that does not know the field path gives the namespace, in the
 	// order of paths.
 	query := url.Values{"path": {string(p)}, "recursive": {"false"}}
-	for o := (ListOptions{Limit: vault.MaxPageSize}); ; {
+	o := ListOptions{Limit: vault.MaxPageSize}
+	for range mostPages {
 		page, err := v.c.list(ctx, p.Namespace(), o, query)
 		if err != nil {
 			return vault.Metadata{}, theirs(err)
@@ -97,15 +99,22 @@ func (v *Vault) Describe(ctx context.Context, p vault.Path) (vault.Metadata, err
 				return kept(m)
 			}
 		}
-		if len(page.Items) > 0 && page.Items[len(page.Items)-1].Path > string(p) || page.NextCursor == "" || page.NextCursor == o.Cursor {
+		if len(page.Items) > 0 && page.Items[len(page.Items)-1].Path > string(p) || page.NextCursor == "" {
 			return vault.Metadata{}, vault.ErrNotFound
+		}
+		if page.NextCursor == o.Cursor {
+			break
 		}
 		o.Cursor = page.NextCursor
 	}
+	return vault.Metadata{}, theirs(badAnswer(http.StatusOK, "the list has no end"))
 }
 
-// List implements [vault.Vault]. A page may have fewer items than its limit and
-// still have a next one.
+// mostPages is how many pages are read to find one secret.
+const mostPages = 1000
+
+// List implements [vault.Vault]. A page may have fewer items than its limit, or none,
+// and still have a next one.
 func (v *Vault) List(ctx context.Context, q vault.Query) (vault.Page, error) {
 	_, asPath := vault.ParsePath(q.Prefix)
 	if _, asStart := vault.ParsePath(q.Prefix + "x"); asPath != nil && asStart != nil {
@@ -120,8 +129,8 @@ func (v *Vault) List(ctx context.Context, q vault.Query) (vault.Page, error) {
 	if q.Deleted {
 		query.Set("deleted", "true")
 	}
-	for {
-		page, err := v.c.list(ctx, namespace, o, query)
+	for pages := 1; ; pages++ {
+		page, err := v.page(ctx, namespace, o, query)
 		if err != nil {
 			return vault.Page{}, cursorOf(err, q.After)
 		}
@@ -136,11 +145,45 @@ func (v *Vault) List(ctx context.Context, q vault.Query) (vault.Page, error) {
 			}
 			out.Items = append(out.Items, one)
 		}
-		if len(out.Items) > 0 || out.Next == "" || out.Next == o.Cursor {
+		if len(out.Items) > 0 || out.Next == "" || pages == mostEmpty {
 			return out, nil
 		}
 		o.Cursor = out.Next
 	}
+}
+
+// mostEmpty is how many pages without anything that was asked for make an empty one.
+const mostEmpty = 25
+
+// page is one page of a list, no longer than was asked for. Edition B gives
+// everything at once, of which a cursor is the last path that was given before.
+func (v *Vault) page(ctx context.Context, namespace string, o ListOptions, query url.Values) (*Page, error) {
+	after := o.Cursor
+	e, err := v.c.spoken(ctx)
+	if e == EditionB {
+		o.Cursor = ""
+	}
+	if err != nil {
+		return nil, err
+	}
+	page, err := v.c.list(ctx, namespace, o, query)
+	switch {
+	case err != nil:
+		return nil, err
+	case e == EditionB:
+		all := page.Items
+		slices.SortFunc(all, func(a, b Metadata) int { return strings.Compare(a.Path, b.Path) })
+		all = slices.DeleteFunc(all, func(m Metadata) bool { return m.Path <= after })
+		page = &Page{Items: all[:min(len(all), o.Limit)]}
+		if len(all) > o.Limit {
+			page.NextCursor = page.Items[o.Limit-1].Path
+		}
+	case len(page.Items) > o.Limit:
+		return nil, badAnswer(http.StatusOK, "the page is longer than was asked for")
+	case page.NextCursor != "" && page.NextCursor == after:
+		return nil, badAnswer(http.StatusOK, "the page after is the page itself")
+	}
+	return page, nil
 }
 
 // cursorOf is the error of a list whose cursor the service does not take.
@@ -187,7 +230,9 @@ func kept(m Metadata) (out vault.Metadata, err error) {
 		Type: m.Type, Tier: m.Tier, Description: m.Description, Tags: maps.Clone(m.Tags), Version: m.Version, Binary: m.Binary,
 		CreatedAt: m.CreatedAt, UpdatedAt: m.UpdatedAt, ExpiresAt: m.ExpiresAt, DeletedAt: m.DeletedAt,
 	}
-	if len(m.Extra) > 0 {
+	// The rules are those for what is stored here: it stands in lists and answers.
+	said := vault.Change{Type: &m.Type, Tier: &m.Tier, Description: &m.Description, Tags: &m.Tags}
+	if _, err = said.Apply(vault.Metadata{Version: 1}, time.Time{}); err == nil && len(m.Extra) > 0 {
 		var text []byte
 		if text, err = json.Marshal(m.Extra); err == nil {
 			out.Extra, err = vault.ParseExtra(string(text))
@@ -196,8 +241,8 @@ func kept(m Metadata) (out vault.Metadata, err error) {
 	if err == nil {
 		out.Path, err = vault.ParsePath(m.Path)
 	}
-	if err != nil {
-		return vault.Metadata{}, badAnswer(http.StatusOK, "the answer has a secret whose path or metadata no vault here takes")
+	if err != nil || m.Version < 0 {
+		return vault.Metadata{}, theirs(badAnswer(http.StatusOK, "the answer has a secret whose path or metadata no vault here takes"))
 	}
 	return out, nil
 }
