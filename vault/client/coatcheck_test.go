@@ -1,9 +1,12 @@
 package client_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,8 +16,8 @@ import (
 )
 
 // TestCoatcheck has every method of the seed against coatcheck itself, over a
-// socket, under the seed's headings. What a heading says of options and errors
-// is in the tests of the same names, against a service that is watched.
+// socket, with every error, under the seed's headings. What a heading says of
+// options is also in the tests of the same names, against a service that is watched.
 func TestCoatcheck(t *testing.T) {
 	d := newDesk(t)
 	server := httptest.NewServer(d)
@@ -263,6 +266,80 @@ func TestCoatcheck(t *testing.T) {
 		wantCode(t, err, client.CodeValidation, 400)
 		_, err = owner.SetSecret(ctx, "staging", text("v"), nil)
 		wantCode(t, err, "PATH_CONFLICT", 409)
+
+		if _, err := owner.SetSecret(ctx, "metered/key", text("v"), nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := agent.GetSecret(ctx, "metered/key", nil); err != nil {
+			t.Error(err)
+		}
+		_, err = agent.GetSecret(ctx, "metered/key", nil)
+		wantKind(t, err, client.ErrRateLimit)
+		wantCode(t, err, "RATE_LIMITED", 429)
+		if e, ok := errors.AsType[*client.RateLimitError](err); !ok || e.RetryAfter < 55*time.Minute || e.RetryAfter > time.Hour {
+			t.Errorf("one an hour: %#v", err)
+		}
+	})
+	t.Run("errorHandling, without a network", func(t *testing.T) {
+		gone := httptest.NewServer(d)
+		c, err := client.New(&client.Options{AgentKey: text(d.agentKey), BaseURL: gone.URL, RetryDelay: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.GetSecret(ctx, path, nil); err != nil {
+			t.Fatal(err)
+		}
+		gone.Close()
+		_, err = c.GetSecret(ctx, path, nil)
+		wantKind(t, err, client.ErrNetwork)
+		if e, ok := errors.AsType[*client.NetworkError](err); !ok || e.Cause == nil || !errors.Is(err, e.Cause) {
+			t.Errorf("without a cause: %#v", err)
+		}
+	})
+	t.Run("options", func(t *testing.T) { // of a connection that is not always there
+		for name, tc := range map[string]struct {
+			broken, silent int32 // attempts that break off, and that are not answered
+			timeout        time.Duration
+			retries        int
+			attempts       int32
+			want           error
+		}{
+			"retries":               {broken: 2, retries: 2, attempts: 3},
+			"too few":               {broken: 2, retries: 1, attempts: 2, want: client.ErrNetwork},
+			"none":                  {broken: 1, retries: client.NoRetries, attempts: 1, want: client.ErrNetwork},
+			"the usual ones":        {broken: 3, attempts: 4},
+			"timeout":               {silent: 1, timeout: 100 * time.Millisecond, retries: client.NoRetries, attempts: 1, want: client.ErrNetwork},
+			"timeout of one of two": {silent: 1, timeout: 2 * time.Second, retries: 1, attempts: 2},
+		} {
+			t.Run(name, func(t *testing.T) {
+				var attempts atomic.Int32
+				front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					switch n := attempts.Add(1); {
+					case n <= tc.broken:
+						panic(http.ErrAbortHandler)
+					case n <= tc.silent:
+						<-r.Context().Done()
+					default:
+						d.ServeHTTP(w, r)
+					}
+				}))
+				defer front.Close()
+				c, err := client.New(&client.Options{AgentKey: text(d.agentKey), BaseURL: front.URL, RetryDelay: 1, Edition: client.EditionA, Timeout: tc.timeout, Retries: tc.retries})
+				if err != nil {
+					t.Fatal(err)
+				}
+				s, err := c.GetSecret(ctx, path, nil)
+				if !errors.Is(err, tc.want) || err == nil && s.Version != 4 {
+					t.Errorf("got %v, want %v", err, tc.want)
+				}
+				if tc.silent > 0 && tc.want != nil && !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("the cause: %v", err)
+				}
+				if got := attempts.Load(); got != tc.attempts {
+					t.Errorf("%d attempts, want %d", got, tc.attempts)
+				}
+			})
+		}
 	})
 }
 

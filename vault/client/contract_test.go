@@ -219,6 +219,7 @@ rules:
     doors: [rest]
     paths: ["production/openai/*", "staging/*"]
     allow: [list, reveal, set, rotate, delete, token]
+  - {name: metered, agents: [program], doors: [rest], paths: ["metered/*"], allow: [reveal], limits: {rate: 1/h}}
 `
 
 func newDesk(t *testing.T) *desk {
