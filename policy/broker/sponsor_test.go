@@ -9,6 +9,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/vault"
+	"github.com/coatcheck-dev/coatcheck/vault/secret"
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
@@ -259,4 +260,101 @@ func TestVotesAreCountedWhenUsed(t *testing.T) {
 	wantDenied(t, err, broker.ApprovalRequired)
 	wanted.TTL = 10 * time.Minute // less than was approved
 	wantDenied(t, token(who), broker.ApprovalRequired)
+}
+
+// TestOneAdminAloneReadsNothingGuarded: whatever an admin may do without asking, it
+// does not come by the value that way: not by moving it, not by taking its guard
+// away, and not by a credential from before it was guarded.
+func TestOneAdminAloneReadsNothingGuarded(t *testing.T) {
+	given := func(v string) vault.Change { return vault.Change{Value: secret.New([]byte(v))} }
+	for name, try := range map[string]func(*testing.T, *sponsored) []error{
+		"as it is": func(*testing.T, *sponsored) []error { return nil },
+		"a new secret in its place": func(t *testing.T, s *sponsored) []error {
+			t.Helper()
+			_, err := s.Delete(t.Context(), s.ada, "p/key", false)
+			_, put := s.Put(t.Context(), s.ada, "p/key", given("another"))
+			return []error{err, put}
+		},
+		"back from the trash": func(t *testing.T, s *sponsored) []error {
+			t.Helper()
+			_, err := s.Delete(t.Context(), s.ada, "p/key", false)
+			_, put := s.Put(t.Context(), s.ada, "p/key", given("another"))
+			_, gone := s.Delete(t.Context(), s.ada, "p/key", false)
+			_, back := s.Restore(t.Context(), s.ada, "p/key")
+			return []error{err, put, gone, back}
+		},
+		"the version before": func(t *testing.T, s *sponsored) []error {
+			t.Helper()
+			_, err := s.Rotate(t.Context(), s.ada, broker.RotateRequest{Path: "p/key", Grace: time.Hour})
+			return []error{err}
+		},
+		"an import over it": func(t *testing.T, s *sponsored) []error {
+			t.Helper()
+			c := given("another")
+			c.Tier = new(vault.Standard)
+			_, err := s.Import(t.Context(), s.ada, broker.ImportRequest{Items: []broker.ImportItem{{Path: "p/key", Change: c}}, Replace: true})
+			return []error{err}
+		},
+		"a lower tier": func(t *testing.T, s *sponsored) []error {
+			t.Helper()
+			_, err := s.Put(t.Context(), s.ada, "p/key", vault.Change{Tier: new(vault.Standard)})
+			wantDenied(t, err, broker.ApprovalRequired)
+			return nil
+		},
+		"a lower tier with a value": func(t *testing.T, s *sponsored) []error {
+			t.Helper()
+			c := given("another")
+			c.Tier = new(vault.Sensitive)
+			_, err := s.Put(t.Context(), s.ada, "p/key", c)
+			wantDenied(t, err, broker.ApprovalRequired)
+			return nil
+		},
+		"a token from when it lay in the trash": func(t *testing.T, s *sponsored) []error {
+			t.Helper()
+			_, err := s.Delete(t.Context(), s.ada, "p/key", false)
+			s.who = s.issuedBy(t, s.ada, "*", "x")
+			_, back := s.Restore(t.Context(), s.ada, "p/key")
+			return []error{err, back}
+		},
+		"an export": func(t *testing.T, s *sponsored) []error {
+			t.Helper()
+			got, err := s.Export(t.Context(), s.ada, []vault.Path{"p/key"})
+			if wantDenied(t, err, broker.OwnerOnly); len(got) != 0 {
+				t.Error("exported")
+			}
+			return nil
+		},
+		"an admin of its own": func(t *testing.T, s *sponsored) []error {
+			t.Helper()
+			_, err := s.AddAdmin(t.Context(), s.ada, "eve")
+			wantDenied(t, err, broker.OwnerOnly)
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &sponsored{fixture: newDesk(t, oneEach)}
+			s.ada, s.bob = s.admin(t, "ada"), s.admin(t, "bob")
+			s.register(t, identity.NewAgent{Name: "x"})
+			s.who = s.addedBy(t, s.ada, "own")
+			value := s.guarded(t, "p/key", vault.Critical)
+			for i, err := range try(t, s) {
+				if err != nil {
+					t.Fatalf("step %d: %v", i, err)
+				}
+			}
+			for _, who := range []identity.Principal{s.ada, s.who} {
+				for version := range 4 {
+					got, err := s.Reveal(t.Context(), who, "p/key", version)
+					if err == nil && string(got.Value.Reveal()) == value {
+						t.Errorf("%s reads version %d", who.ID(), version)
+					}
+					if denied := (*broker.Denied)(nil); errors.As(err, &denied) && denied.Approval != "" {
+						if _, err := s.Approve(t.Context(), s.ada, denied.Approval, ""); !errors.Is(err, approval.ErrOwnRequest) {
+							t.Errorf("%s, version %d: %v", who.ID(), version, err)
+						}
+					}
+				}
+			}
+		})
+	}
 }
