@@ -33,9 +33,6 @@ func TestReadmePrograms(t *testing.T) {
 		t.Fatal("there is no rule, or no request")
 	}
 	r := newReader(t)
-	r.dir = absolute(t, "../..")
-	r.do("go build -trimpath -o " + r.home + "/bin/coatcheck .")
-	r.dir = r.home
 	r.do("coatcheck init")
 	key := strings.TrimSpace(r.do("coatcheck agent add deploy"))
 	r.do("printf %s hunter2-of-a-test | coatcheck secret set production/deploy/db-password")
@@ -43,7 +40,7 @@ func TestReadmePrograms(t *testing.T) {
 	if err := os.WriteFile(policyFile, append([]byte("version: 1\n"), rules[1]...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), r.home+"/bin/coatcheck", "serve", "--listen", "127.0.0.1:0")
+	cmd := exec.CommandContext(t.Context(), "coatcheck", "serve", "--listen", "127.0.0.1:0")
 	cmd.Env = r.env
 	stderr, err := cmd.StderrPipe()
 	if err != nil {

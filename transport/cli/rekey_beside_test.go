@@ -2,7 +2,6 @@ package cli_test
 
 import (
 	"bufio"
-	"bytes"
 	"io"
 	"os"
 	"os/exec"
@@ -12,7 +11,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/coatcheck-dev/coatcheck/transport/cli"
 	"github.com/coatcheck-dev/coatcheck/vault/embedded"
 )
 
@@ -131,20 +129,13 @@ func (h rekeyHome) words(t *testing.T) string {
 // and fro, it finds the one that opens.
 func TestRekeyBesideStarts(t *testing.T) {
 	h := newRekeyHome(t, 2)
-	run := func(args ...string) (code int, out string) {
-		var text bytes.Buffer
-		std := cli.Streams{In: strings.NewReader(""), Out: &text, Err: &text}
-		env := map[string]string{"HOME": h.dir, "COATCHECK_HOME": h.home()}
-		code = cli.Main(t.Context(), std, args, func(name string) string { return env[name] })
-		return code, text.String()
-	}
 	var wg sync.WaitGroup
 	var ended atomic.Bool
 	wg.Go(func() {
 		defer ended.Store(true)
 		for i := range 30 {
 			to := []string{h.other(), h.old()}[i%2]
-			if code, out := run("rekey", "--to", to); code != 0 {
+			if code, out := h.here(t, "rekey", "--to", to); code != 0 {
 				t.Errorf("rekey: code %d: %s", code, out)
 				return
 			}
@@ -152,7 +143,7 @@ func TestRekeyBesideStarts(t *testing.T) {
 	})
 	starts := 0
 	for ; !ended.Load(); starts++ {
-		if code, out := run("secret", "list"); code != 0 {
+		if code, out := h.here(t, "secret", "list"); code != 0 {
 			t.Errorf("start %d: code %d: %s", starts, code, out)
 			break
 		}
