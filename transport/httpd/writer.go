@@ -13,7 +13,8 @@ type writer struct {
 	http.ResponseWriter
 	rc        *http.ResponseController
 	writeTime time.Duration
-	origin    string // the allowed Origin of the request
+	extended  time.Time // when a write last got its time
+	origin    string    // the allowed Origin of the request
 	preflight bool
 	status    int    // 0 until the header is sent
 	unknown   func() // called when the answer is that the caller is not known; nil: nothing is
@@ -76,4 +77,12 @@ func (w *writer) finish() {
 	w.extend()
 }
 
-func (w *writer) extend() { _ = w.rc.SetWriteDeadline(time.Now().Add(w.writeTime)) }
+// extend gives a write its time, or leaves it what another one got a moment ago.
+func (w *writer) extend() {
+	now := time.Now()
+	if now.Sub(w.extended) < w.writeTime/64 {
+		return
+	}
+	w.extended = now
+	_ = w.rc.SetWriteDeadline(now.Add(w.writeTime))
+}

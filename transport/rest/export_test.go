@@ -1,6 +1,10 @@
 package rest
 
-import "reflect"
+import (
+	"reflect"
+
+	"github.com/coatcheck-dev/coatcheck/vault"
+)
 
 // Operation is a route as the document describes it.
 type Operation struct {
@@ -61,3 +65,17 @@ var (
 	TextType     = reflect.TypeFor[plaintext]()
 	DocumentType = reflect.TypeFor[document]()
 )
+
+// MetadataTwice is the metadata of a secret as its reading has it, written by hand,
+// and as reflection writes it.
+func MetadataTwice(m vault.Metadata) (byHand, byReflection []byte, err error) {
+	out, err := about(m)
+	if err != nil {
+		return nil, nil, err
+	}
+	if byHand, err = out.appendOpen(nil); err != nil {
+		return nil, nil, err
+	}
+	byReflection, err = appendJSON(nil, out)
+	return append(byHand, '}'), byReflection, err
+}
