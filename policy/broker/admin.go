@@ -57,6 +57,9 @@ func (b *Broker) ListAgents(ctx context.Context, who identity.Principal) (agents
 		agents, err = b.c.Agents.List(tx)
 		return err
 	})
+	if err == nil {
+		err = b.withActivity(ctx, agents)
+	}
 	return agents, err
 }
 

@@ -135,6 +135,7 @@ type Broker struct {
 	unknown unknowns
 
 	accesses times // of readings in plain, by path
+	activity times // of agents, by name
 }
 
 // New returns a Broker, or an error that names the part that is missing.
@@ -150,6 +151,7 @@ func New(c Config) (*Broker, error) {
 	}
 	b := &Broker{c: c, outbox: outbox{closing: make(chan struct{})}}
 	b.accesses = times{db: c.DB, log: c.Log, now: b.now, table: "accesses", key: "path", every: accessesEvery}
+	b.activity = times{db: c.DB, log: c.Log, now: b.now, table: "activity", key: "agent", every: activityEvery}
 	switch v := c.Vault.(type) {
 	case Inside:
 		b.near = v
@@ -176,7 +178,7 @@ func (b *Broker) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return errors.Join(b.seal.close(ctx, b), b.accesses.close(ctx))
+	return errors.Join(b.seal.close(ctx, b), b.accesses.close(ctx), b.activity.close(ctx))
 }
 
 // now is the clock in the precision the database keeps.

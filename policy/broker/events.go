@@ -43,5 +43,5 @@ func (b *Broker) manager(ctx context.Context, who identity.Principal) error {
 	if !manages(who) {
 		return managersOnly()
 	}
-	return b.Alive(ctx, who)
+	return b.admit(ctx, who)
 }

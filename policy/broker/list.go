@@ -49,7 +49,7 @@ func (b *Broker) list(ctx context.Context, who identity.Principal, r ListRequest
 	if r.Deleted && !manages(who) {
 		return vault.Page{}, managersOnly()
 	}
-	if err := b.Alive(ctx, who); err != nil {
+	if err := b.admit(ctx, who); err != nil {
 		return vault.Page{}, err
 	}
 	from, err := readPlace(r.After)
@@ -213,7 +213,7 @@ func readPlace(cursor string) (place, error) {
 // Describe returns the metadata of one secret that who may list. Errors:
 // *[Denied], [vault.ErrNotFound], [identity.ErrUnauthenticated].
 func (b *Broker) Describe(ctx context.Context, who identity.Principal, p vault.Path) (vault.Metadata, error) {
-	if err := b.Alive(ctx, who); err != nil {
+	if err := b.admit(ctx, who); err != nil {
 		return vault.Metadata{}, err
 	}
 	j := b.judge(who)

@@ -10,7 +10,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
-// Migrations returns the broker's own tables: accesses (see accesses.go), webhooks (see
+// Migrations returns the broker's own tables: accesses (see accesses.go), activity (see activity.go), webhooks (see
 // webhooks.go), and for each principal and rule the
 // theoretical arrival time of the generic cell rate algorithm (ITU-T I.371), in
 // microseconds. One row holds the whole history of a rate.
@@ -33,6 +33,8 @@ func Migrations() []sqldb.Migration {
 			holder   TEXT   NOT NULL,
 			until    BIGINT NOT NULL
 		) {clustered}`,
+	}}, {Name: "broker/4", SQL: []string{
+		`CREATE TABLE activity (agent {text} NOT NULL PRIMARY KEY, at BIGINT NOT NULL) {clustered}`,
 	}}}
 }
 

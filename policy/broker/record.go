@@ -37,6 +37,7 @@ func (b *Broker) recorded(ctx context.Context, who identity.Principal, e *audit.
 		if err := b.c.Agents.Alive(tx, who, e.Time); err != nil {
 			return err
 		}
+		b.Seen(who)
 		if err := act(tx); err != nil {
 			return err
 		}

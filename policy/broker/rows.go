@@ -30,7 +30,7 @@ import (
 //	audit_keys         sealed by the vault's keyring
 //	rates              nothing: a pace is no right, and a row can be removed as
 //	                   well as changed; forgetting it gives one burst
-//	accesses           nothing: it informs people, and the record says the same
+//	accesses, activity nothing: they inform people, and the record says the same
 //	webhooks           nothing: who can write the file can keep messages from
 //	                   being sent; what is in them comes from the record
 //

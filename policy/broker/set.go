@@ -74,7 +74,7 @@ func (b *Broker) toEnter(ctx context.Context, who identity.Principal, p vault.Pa
 	if _, err := b.decide(ctx, j, &e, policy.Set, p); err != nil {
 		return Stored{}, b.refuse(ctx, &e, err)
 	}
-	if err := b.Alive(ctx, who); err != nil {
+	if err := b.admit(ctx, who); err != nil {
 		return Stored{}, err
 	}
 	const human = "Nothing was stored. To keep the value out of this conversation, ask the owner to run this and to answer its hidden prompt: "

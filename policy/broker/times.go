@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy/clock"
+	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/sqldb"
 )
 
@@ -132,24 +133,29 @@ func (t *times) forget(tx *sqldb.Tx, key string) error {
 	return err
 }
 
-// of returns when each of up to [vault.MaxPageSize] things last happened; those of
-// which nothing is known are left out.
+// of returns when each of some things last happened; those of which nothing is
+// known are left out.
 func (t *times) of(ctx context.Context, keys []string) (map[string]time.Time, error) {
 	out := t.noted(keys) // before the table is asked, where it goes from here
-	args := make([]any, len(keys))
-	for i, key := range keys {
-		args[i] = key
-	}
 	err := t.db.View(ctx, func(tx *sqldb.Tx) error {
-		return tx.Query(`SELECT `+t.key+`, at FROM `+t.table+` WHERE `+t.key+` IN (?`+strings.Repeat(`, ?`, len(keys)-1)+`)`, args, func(scan func(...any) error) error {
-			var key string
-			var micros int64
-			err := scan(&key, &micros)
-			if at := sqldb.Time(micros); at.After(out[key]) {
-				out[key] = at
+		for some := range slices.Chunk(keys, vault.MaxPageSize) {
+			args := make([]any, len(some))
+			for i, key := range some {
+				args[i] = key
 			}
-			return err
-		})
+			if err := tx.Query(`SELECT `+t.key+`, at FROM `+t.table+` WHERE `+t.key+` IN (?`+strings.Repeat(`, ?`, len(some)-1)+`)`, args, func(scan func(...any) error) error {
+				var key string
+				var micros int64
+				err := scan(&key, &micros)
+				if at := sqldb.Time(micros); at.After(out[key]) {
+					out[key] = at
+				}
+				return err
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	return out, err
 }

@@ -166,6 +166,7 @@ type Registration struct {
 	Registrar   string     // id of the admin who registered an agent; "": the owner did
 	CreatedAt   time.Time
 	RevokedAt   time.Time // zero: live
+	ActiveAt    time.Time // an agent's last request, as the broker knows it; zero: not known
 	KeyHint     string    // which sort of key it has, nothing of the key; "" over stdio
 	Damaged     bool      // this desk did not write it so: it is refused, and only the name is given
 }

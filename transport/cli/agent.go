@@ -79,6 +79,7 @@ func (a *app) agentList() *cobra.Command {
 		RegisteredBy string    `json:"registered_by,omitempty"`
 		CreatedAt    time.Time `json:"created_at,omitzero"`
 		RevokedAt    time.Time `json:"revoked_at,omitzero"`
+		ActiveAt     time.Time `json:"last_active_at,omitzero"`
 		Damaged      bool      `json:"damaged,omitempty"`
 	}
 	return &cobra.Command{
@@ -92,7 +93,7 @@ func (a *app) agentList() *cobra.Command {
 				rows := []row{}
 				table := [][]string{{"NAME", "BY", "CREATED", "STATE", "LIMITED TO"}}
 				for _, g := range agents {
-					rows = append(rows, row{g.Name, g.Stdio, g.Description, g.Namespaces.Strings(), g.Scopes.Strings(), g.Registrar, g.CreatedAt, g.RevokedAt, g.Damaged})
+					rows = append(rows, row{g.Name, g.Stdio, g.Description, g.Namespaces.Strings(), g.Scopes.Strings(), g.Registrar, g.CreatedAt, g.RevokedAt, g.ActiveAt, g.Damaged})
 					by, state := "key", "active"
 					if g.Stdio {
 						by = "stdio"

@@ -36,6 +36,7 @@ func migrations() []sqldb.Migration {
 		handle.Migrations()[4:5], broker.Migrations()[1:2], broker.Migrations()[2:3],
 		identity.Migrations()[4:5], overlay.Migrations()[:1],
 		approval.Migrations()[1:2],
+		broker.Migrations()[3:4],
 	} {
 		all = append(all, of...)
 	}

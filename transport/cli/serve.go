@@ -180,6 +180,9 @@ func (a *app) serve(ctx context.Context, d *desk, c config, insecure bool) error
 				who, err = d.agents.ByCredential(tx, key, addr, d.clock.Now())
 				return err
 			})
+			if err == nil {
+				d.Seen(who)
+			}
 			return who, err
 		},
 		Alive: d.Alive,

@@ -30,7 +30,7 @@ type agent struct {
 	Active            bool     `json:"active"`
 	RegisteredBy      *string  `json:"registered_by" jsonschema:"nullable" jsonschema_description:"The admin who registered it, and whose approval does not count for what it asks; null: the owner."`
 	CreatedAt         *stamp   `json:"created_at" jsonschema:"nullable" jsonschema_description:"null where it is not known: the row is damaged, and the agent is refused."`
-	LastActiveAt      *stamp   `json:"last_active_at" jsonschema:"nullable" jsonschema_description:"Not kept: always null. The audit log knows."`
+	LastActiveAt      *stamp   `json:"last_active_at" jsonschema:"nullable" jsonschema_description:"When the agent, or a token of it, last came with a request; null: not since that is kept. To about a minute: the audit log is exact."`
 }
 
 type agentList struct {
@@ -41,7 +41,7 @@ func shownAgent(r identity.Registration) agent {
 	return agent{
 		ID: r.Name, Name: r.Name, Description: r.Description, APIKeyPrefix: strings.TrimSuffix(r.KeyHint, "…"),
 		AllowedNamespaces: r.Namespaces.Strings(), AllowedScopes: r.Scopes.Strings(),
-		Active: r.RevokedAt.IsZero() && !r.Damaged, RegisteredBy: orNull(r.Registrar), CreatedAt: at(r.CreatedAt),
+		Active: r.RevokedAt.IsZero() && !r.Damaged, RegisteredBy: orNull(r.Registrar), CreatedAt: at(r.CreatedAt), LastActiveAt: at(r.ActiveAt),
 	}
 }
 
