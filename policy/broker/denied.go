@@ -30,6 +30,7 @@ const (
 	InTrash           Code = "in_trash"
 	Unavailable       Code = "path_unavailable"
 	ClockBehind       Code = "clock_behind"
+	NotKept           Code = "not_kept"      // done in a vault elsewhere, and what belongs to it here not written
 	VaultRefused      Code = "vault_refused" // by a vault elsewhere, of this desk
 )
 
@@ -67,6 +68,13 @@ func notForAdmins() *Denied {
 // managersOnly refuses what people do.
 func managersOnly() *Denied {
 	return &Denied{Code: OwnerOnly, Reason: "Only the owner and admins may do this.", Next: "Ask the owner to do it with the coatcheck command."}
+}
+
+func notKept() *Denied {
+	return &Denied{
+		Code: NotKept, Reason: "It was done in the vault behind this desk, and what belongs to it here could not be written.",
+		Next: "Do not repeat it. Tell the owner, who sees to the storage and says again where the secret may go.",
+	}
 }
 
 // ByVault returns what a vault elsewhere refused this desk, in this desk's words;
@@ -150,6 +158,7 @@ var failures = []struct {
 	{vault.ErrCorrupt, audit.Failed, "damaged"},
 	{vault.ErrUnreachable, audit.Failed, "vault_unreachable"},
 	{vault.ErrUnsupported, audit.Failed, "unsupported"},
+	{errNotTried, audit.Failed, "not_tried"},
 	{identity.ErrAgentExists, audit.Failed, "agent_exists"},
 	{identity.ErrUnknownAgent, audit.Failed, "agent_unknown"},
 	{identity.ErrAdminExists, audit.Failed, "admin_exists"},

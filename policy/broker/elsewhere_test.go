@@ -484,8 +484,13 @@ func TestElsewhereImport(t *testing.T) {
 		return all
 	}
 	far.before = func(call string, p vault.Path) error {
-		if call == "put" && p == "p/2" {
-			return vault.ErrUnreachable
+		if call == "put" {
+			if e := f.about(t, p); e.Event != "secret.created" || e.Outcome != audit.Intent || e.Target != "import" {
+				t.Errorf("%s is put with %+v on record", p, e)
+			}
+			if p == "p/2" {
+				return vault.ErrUnreachable
+			}
 		}
 		return nil
 	}
@@ -500,6 +505,11 @@ func TestElsewhereImport(t *testing.T) {
 	}
 	if e := f.last(t); e.Event != "secret.imported" || e.Outcome != audit.Failed || e.Code != "vault_unreachable" {
 		t.Errorf("recorded %+v", e)
+	}
+	for p, want := range map[vault.Path]string{"p/1": "", "p/2": "vault_unreachable", "p/3": "not_tried"} {
+		if e := f.about(t, p); e.Code != want || e.Ref == 0 || (e.Outcome == audit.OK) != (want == "") {
+			t.Errorf("%s: recorded %+v", p, e)
+		}
 	}
 	if m, err := f.Describe(t.Context(), owner, "p/1"); err != nil || len(m.Destinations) != 1 {
 		t.Errorf("the first one is %+v, %v", m, err)
@@ -518,6 +528,48 @@ func TestElsewhereImport(t *testing.T) {
 	got, err := f.Export(t.Context(), owner, []vault.Path{"p/3", "p/1"})
 	if err != nil || len(got) != 2 || got[0].Path != "p/3" || !got[1].Value.Equal(secret.New([]byte("v"))) {
 		t.Errorf("exported %d, %v", len(got), err)
+	}
+}
+
+// about is the newest event of a path.
+func (f *fixture) about(t *testing.T, p vault.Path) (found audit.Record) {
+	t.Helper()
+	for _, e := range f.events(t) {
+		if e.Path == p {
+			found = e
+		}
+	}
+	return found
+}
+
+// TestElsewhereNotKept: what was done there is not told as not done when what belongs
+// to it here cannot be written.
+func TestElsewhereNotKept(t *testing.T) {
+	f := newDesk(t, allowEverything)
+	far := f.sendAway(t)
+	far.before = func(call string, _ vault.Path) error {
+		if call != "put" {
+			return nil
+		}
+		return f.db.Update(t.Context(), func(tx *sqldb.Tx) error {
+			_, err := tx.Exec(`CREATE TRIGGER full BEFORE INSERT ON overlay BEGIN SELECT RAISE(ABORT, 'full'); END`)
+			return err
+		})
+	}
+	to, err := vault.ParseDestination("api.example.com", vault.Bearer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.Put(t.Context(), owner, "p/key", vault.Change{Value: secret.New([]byte("v")), Destinations: &[]vault.Destination{to}})
+	wantDenied(t, err, broker.NotKept)
+	if err := f.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if e := f.last(t); e.Event != "secret.created" || e.Code != "not_kept" || e.Ref == 0 {
+		t.Errorf("recorded %+v", e)
+	}
+	if m, err := far.Vault.Describe(t.Context(), "p/key"); err != nil || m.Version != 1 {
+		t.Errorf("there: %+v, %v", m, err)
 	}
 }
 

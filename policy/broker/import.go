@@ -186,14 +186,17 @@ func (b *Broker) importAll(ctx context.Context, tx *sqldb.Tx, rulings []importRu
 			}
 		}
 		one.Event = "secret.updated"
+		if created {
+			one.Event = "secret.created"
+		}
+		one.Path, one.Rule, one.RuleHash = item.Path, ruling.Rule, ruling.RuleHash
 		_, err = b.store(tx, ruling.ruling, &one, change, !ruling.shown || r.DryRun, func(tx *sqldb.Tx, meta vault.Metadata) error {
-			one.Path, one.Version, one.Rule, one.RuleHash = item.Path, meta.Version, ruling.Rule, ruling.RuleHash
-			one.Target = strings.TrimSpace("import" + strings.TrimPrefix(one.Target, e.Target))
-			if created {
-				one.Event = "secret.created"
-			}
-			if _, err := b.c.Audit.Append(tx, one); err != nil {
-				return err
+			one.Version = meta.Version
+			if b.far == nil {
+				one.Target = strings.TrimSpace("import" + strings.TrimPrefix(one.Target, e.Target))
+				if _, err := b.c.Audit.Append(tx, one); err != nil {
+					return err
+				}
 			}
 			if !ruling.shown && !ruling.judge.asReader().showsThis(meta) {
 				meta, created = vault.Metadata{Path: item.Path}, false
@@ -204,7 +207,12 @@ func (b *Broker) importAll(ctx context.Context, tx *sqldb.Tx, rulings []importRu
 			}
 			return nil
 		})
-		if r.DryRun && b.far != nil && err == nil {
+		switch {
+		case err != nil || b.far == nil:
+		case !r.DryRun:
+			one.Target = strings.TrimSpace("import" + strings.TrimPrefix(one.Target, e.Target))
+			err = b.intend(tx, ruling.judge, &one)
+		default:
 			var would vault.Metadata
 			if would, err = change.Apply(old, e.Time); err == nil {
 				would.Path, would.Version = item.Path, old.Version+1
@@ -284,21 +292,12 @@ func (b *Broker) exportOne(tx *sqldb.Tx, j judge, one audit.Entry, out *[]vault.
 	if _, err := j.inside(tx)(one.Path); err != nil {
 		return failed(err)
 	}
-	one.Outcome = audit.Intent
-	seq, err := b.c.Audit.Append(tx, one)
-	if err != nil {
-		return err
-	}
 	j.effects = append(j.effects, effect{
 		do: func(ctx context.Context) error {
 			s, err := j.open(ctx, j.asManager(policy.Reveal, one.Path), vault.Latest)
 			*out, one.Version = append(*out, s), s.Version
 			return failed(err)
 		},
-		then: func(tx *sqldb.Tx) error {
-			_, err := b.c.Audit.Append(tx, b.outcomeOf(one, seq, nil))
-			return err
-		},
 	})
-	return nil
+	return b.intend(tx, j, &one)
 }

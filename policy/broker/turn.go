@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/coatcheck-dev/coatcheck/policy/audit"
@@ -29,12 +30,23 @@ type seen struct {
 // errMeanwhile is a secret elsewhere that came or went since it was looked for.
 var errMeanwhile = errors.New("the secret came or went meanwhile")
 
+// errNotTried is one of several things that comes after one that failed.
+var errNotTried = errors.New("it was not tried")
+
 // effect is one thing to be done in a vault elsewhere.
 type effect struct {
 	do func(ctx context.Context) error
 	// then is what follows from it in the state database, in the transaction that
 	// records the outcome; nil: nothing.
 	then func(tx *sqldb.Tx) error
+	// own is the intent of this one thing among several; nil: that of the operation
+	// says it.
+	own *ownIntent
+}
+
+type ownIntent struct {
+	entry *audit.Entry // may be completed by then
+	seq   int64
 }
 
 // outside looks a secret up before the transaction of the operation.
@@ -251,7 +263,8 @@ func (t *turn) restore(tx *sqldb.Tx, p vault.Path, then func(vault.Metadata)) er
 // carryOut is record for what act does to the vault by way of j. Where that lies
 // elsewhere, e is the intent, and what became of it is recorded under the same
 // event: a failure is returned, of which the outcome says the code. An outcome
-// from which something follows here is waited for.
+// from which something follows here is waited for; where that cannot be written
+// the error is a *[Denied] of code [NotKept].
 func (b *Broker) carryOut(ctx context.Context, j judge, e *audit.Entry, act func(tx *sqldb.Tx) error) error {
 	seq, err := b.recorded(ctx, j.who, e, func(tx *sqldb.Tx) error {
 		j.effects = nil
@@ -268,34 +281,69 @@ func (b *Broker) carryOut(ctx context.Context, j judge, e *audit.Entry, act func
 	if len(j.effects) == 0 {
 		return nil
 	}
-	var follow []func(tx *sqldb.Tx) error
+	tried, waits := 0, false
 	for _, one := range j.effects {
+		tried++
+		waits = waits || one.own != nil
 		if err = one.do(ctx); err != nil {
 			break
 		}
-		if one.then != nil {
-			follow = append(follow, one.then)
-		}
+		waits = waits || one.then != nil
 	}
-	if len(follow) == 0 {
+	if !waits {
 		b.later(ctx, b.outcomeOf(*e, seq, err))
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	kept := b.update(ctx, func(tx *sqldb.Tx) error {
-		for _, then := range follow {
-			if err := then(tx); err != nil {
+		for i, one := range j.effects {
+			failed := err // of the last one that was tried
+			switch {
+			case i < tried-1:
+				failed = nil
+			case i >= tried:
+				failed = errNotTried
+			}
+			if err := b.follow(tx, one, failed); err != nil {
 				return err
 			}
 		}
 		_, failed := b.c.Audit.Append(tx, b.outcomeOf(*e, seq, err))
 		return failed
 	})
-	if kept != nil {
-		return errors.Join(err, fmt.Errorf("it was done, and what follows from it here was not: %w", kept))
+	if kept == nil {
+		b.seal.leaf(ctx, b)
+		return err
 	}
-	b.seal.leaf(ctx, b)
+	if _, known := errors.AsType[*Denied](kept); !known {
+		b.c.Log.ErrorContext(ctx, "done in the vault elsewhere and not kept here", append(attrs(e), slog.Any("error", kept))...)
+		kept = notKept()
+	}
+	b.later(ctx, b.outcomeOf(*e, seq, kept))
+	return errors.Join(err, kept)
+}
+
+// intend records the newest effect as an intent of its own, among several of one
+// operation.
+func (b *Broker) intend(tx *sqldb.Tx, j judge, one *audit.Entry) error {
+	one.Outcome = audit.Intent
+	seq, err := b.c.Audit.Append(tx, *one)
+	j.effects[len(j.effects)-1].own = &ownIntent{one, seq}
+	return err
+}
+
+// follow writes what follows from an effect that ended with failed.
+func (b *Broker) follow(tx *sqldb.Tx, one effect, failed error) error {
+	if failed == nil && one.then != nil {
+		if err := one.then(tx); err != nil {
+			return err
+		}
+	}
+	if one.own == nil {
+		return nil
+	}
+	_, err := b.c.Audit.Append(tx, b.outcomeOf(*one.own.entry, one.own.seq, failed))
 	return err
 }
 

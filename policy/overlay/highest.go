@@ -12,7 +12,7 @@ const mostPages = 25
 
 // Highest returns the highest tier of the live secrets that one of the globs
 // matches, [vault.Standard] when there are none, and [vault.Critical] where it
-// takes more than 25 pages of [vault.MaxPageSize] to tell.
+// takes more than 25 pages of [vault.MaxPageSize], for all globs together, to tell.
 func (v *Vault) Highest(ctx context.Context, globs []vault.Glob) (highest vault.Tier, err error) {
 	highest = vault.Standard
 	pages := 0

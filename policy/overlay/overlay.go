@@ -13,6 +13,10 @@
 // when the second one fails, the secret stands without what was to be kept. The
 // broker takes the steps itself, to put its record between them.
 //
+// Choice: which secret it is shows by its time in microseconds: of a vault that tells
+// seconds, one that somebody else made anew there within the second is taken for the
+// one before.
+//
 // Choice: rows in clear with a MAC, as handles have (package rowmac, and what it
 // does not do). They tell names, hosts and recipes, which the log and the handles
 // tell as well. A row is left when its secret ends there unseen: it fits nothing

@@ -152,10 +152,10 @@ func (a *app) examineVault(ctx context.Context, h home, rules *policy.Policy, c 
 	list = append(list, d.examineClock())
 	list = append(list, d.examineApprovals(ctx, rules)...)
 	list = append(list, d.examineWebhooks(ctx, c)...)
-	if d.away != "" {
+	page, err := d.List(ctx, identity.OwnerCLI(), broker.ListRequest{Limit: 1})
+	if d.away != "" && (err == nil || errors.Is(err, vault.ErrUnsupported)) {
 		list = append(list, finding{"ok", "secrets", "at " + d.away + "; policy, destinations and the record are here"})
 	}
-	page, err := d.List(ctx, identity.OwnerCLI(), broker.ListRequest{Limit: 1})
 	switch {
 	case errors.Is(err, vault.ErrUnsupported): // it lists by namespace only, and has answered
 	case err != nil:

@@ -88,6 +88,7 @@ var refusals = map[broker.Code]struct {
 	broker.HumanNeeded:  {http.StatusBadRequest, codeInvalid},
 	broker.InTrash:      {http.StatusConflict, "IN_TRASH"},
 	broker.Unavailable:  {http.StatusConflict, "PATH_UNAVAILABLE"},
+	broker.NotKept:      {http.StatusInternalServerError, "NOT_KEPT"},
 	broker.VaultRefused: {http.StatusBadGateway, "VAULT_REFUSED"},
 	broker.ClockBehind:  {http.StatusServiceUnavailable, "CLOCK_BEHIND"},
 }
