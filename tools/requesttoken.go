@@ -30,7 +30,7 @@ func (in *requestTokenIn) set(a *args, name string) bool {
 	case "ttl_seconds":
 		in.TTLSeconds = a.integer(minTokenTTL, maxTokenTTL)
 	case "max_uses":
-		in.MaxUses = a.integer(1, maxUses)
+		in.MaxUses = a.integer(1, identity.MaxTokenUses)
 	case "allowed_ips":
 		in.AllowedIPs = a.list(identity.MaxAddrs, 64)
 	case "description":

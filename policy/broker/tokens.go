@@ -21,7 +21,7 @@ import (
 type TokenRequest struct {
 	Scopes      identity.Scopes
 	TTL         time.Duration // exactly that, or an error; 0: [identity.DefaultTokenTTL]
-	MaxUses     int           // 0: not counted
+	MaxUses     int           // 0: not counted; at most [identity.MaxTokenUses]
 	Addrs       []netip.Prefix
 	Description string
 	For         string // the owner and admins only, who must: the agent it is for

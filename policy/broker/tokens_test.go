@@ -535,7 +535,7 @@ func TestTheLargestTokenIsAskedFor(t *testing.T) {
 				texts = append(texts, name+strings.Repeat("x", vault.MaxPathBytes+len("secrets:delete:")-len(name)))
 			}
 		}
-		r := broker.TokenRequest{Scopes: scopes(t, texts...), MaxUses: 1_000_000_000, TTL: identity.MaxTokenTTL, Description: strings.Repeat("d", identity.MaxDescription)}
+		r := broker.TokenRequest{Scopes: scopes(t, texts...), MaxUses: identity.MaxTokenUses, TTL: identity.MaxTokenTTL, Description: strings.Repeat("d", identity.MaxDescription)}
 		var err error
 		if r.Addrs, err = identity.ParseAddrs(addrs); err != nil {
 			t.Fatal(err)

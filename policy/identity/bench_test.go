@@ -18,7 +18,7 @@ func BenchmarkVerify(b *testing.B) {
 		in(b, db, func(tx *sqldb.Tx, s *identity.Store) {
 			key = add(b, tx, s, "web", false)
 			token, _ = issue(b, tx, s, identity.TokenSpec{Agent: "web", Scopes: scopes(b, "secrets:read:production/openai/*")})
-			counted, _ = issue(b, tx, s, identity.TokenSpec{Agent: "web", Scopes: scopes(b, "*"), MaxUses: 1_000_000_000})
+			counted, _ = issue(b, tx, s, identity.TokenSpec{Agent: "web", Scopes: scopes(b, "*"), MaxUses: identity.MaxTokenUses})
 		})
 		for i := range agents {
 			in(b, db, func(tx *sqldb.Tx, s *identity.Store) {

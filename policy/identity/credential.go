@@ -151,7 +151,8 @@ func (s *Store) Alive(tx *sqldb.Tx, p Principal, now time.Time) error {
 // them all at once gets as many as there are: tx holds the write lock from its
 // start (sqldb), and the count is written, with its MAC, only over the one that was
 // read. Errors: those of [Store.ByCredential]; *[vault.InvalidError] of field
-// "max_uses" when the token is good for some, but for fewer.
+// "max_uses" when the token is good for some, but for fewer; [vault.ErrBusy] when
+// somebody has counted meanwhile, which that lock excludes.
 func (s *Store) SpendToken(tx *sqldb.Tx, p Principal, uses int, now time.Time) error {
 	if p.Kind != ScopedToken || p.uncounted {
 		return nil

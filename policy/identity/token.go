@@ -18,7 +18,8 @@ const (
 	DefaultTokenTTL = time.Hour
 	MinTokenTTL     = time.Minute
 	MaxTokenTTL     = 24 * time.Hour
-	MaxTokens       = 10_000 // of one agent that can be used
+	MaxTokens       = 10_000    // of one agent that can be used
+	MaxTokenUses    = 1_000_000 // of one whose uses are counted
 )
 
 // KeepTokens is how long [Store.PurgeTokens] leaves a token that has expired: a
@@ -53,7 +54,7 @@ type TokenSpec struct {
 	Agent       string // a registered one
 	Scopes      Scopes
 	TTL         time.Duration // 0: [DefaultTokenTTL]; [MinTokenTTL] to [MaxTokenTTL]
-	MaxUses     int           // 0: not counted
+	MaxUses     int           // 0: not counted; at most [MaxTokenUses]
 	Addrs       []netip.Prefix
 	Description string
 	Tier        vault.Tier // ""; [vault.Standard]
@@ -74,6 +75,8 @@ func (s *TokenSpec) Check() error {
 		return &vault.InvalidError{Field: "ttl", Rule: "is longer than 86400 seconds"}
 	case s.MaxUses < 0:
 		return &vault.InvalidError{Field: "max_uses", Rule: "is negative"}
+	case s.MaxUses > MaxTokenUses:
+		return &vault.InvalidError{Field: "max_uses", Rule: "is more than 1000000"}
 	}
 	if _, err := addrText(s.Addrs); err != nil {
 		return err

@@ -211,6 +211,22 @@ func TestTheCountIsAuthenticated(t *testing.T) {
 	})
 }
 
+// TestSomebodyElseSpends: on a store whose transactions do not hold the write lock,
+// another may count between the reading and the writing. Nothing is damaged then.
+func TestSomebodyElseSpends(t *testing.T) {
+	in(t, open(t), func(tx *sqldb.Tx, s *identity.Store) {
+		add(t, tx, s, "web", false)
+		spec := plain(t)
+		spec.MaxUses = 5
+		text, _ := issue(t, tx, s, spec)
+		who, err := s.ByCredential(tx, text, "", noon)
+		want(t, "by token", err, nil)
+		want(t, "alive", s.Alive(tx, who, noon), nil) // reads the row
+		exec(t, tx, `UPDATE tokens SET used = 1`)
+		want(t, "spend", s.SpendToken(tx, who, 1, noon), vault.ErrBusy)
+	})
+}
+
 // TestDamagedPages: pages end also where rows do not read.
 func TestDamagedPages(t *testing.T) {
 	in(t, open(t), func(tx *sqldb.Tx, s *identity.Store) {

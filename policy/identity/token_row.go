@@ -84,13 +84,14 @@ func (s *Store) insertToken(tx *sqldb.Tx, r *tokenRow) error {
 }
 
 // updateToken writes the two columns that ever change, on the condition that
-// nobody has counted a use since the row was read.
+// nobody has counted a use since the row was read: where a transaction does not
+// hold the write lock from its start, that is [vault.ErrBusy].
 func (s *Store) updateToken(tx *sqldb.Tx, r *tokenRow, used int64) error {
 	delete(tx.Shared(), tokenInTx(r.id))
 	n, err := tx.Exec(`UPDATE tokens SET used = ?, revoked_at = ?, mac = ? WHERE id = ? AND used = ?`,
 		r.used, r.revoked, s.rows.Sum(r.fields()), r.id, used)
 	if err == nil && n != 1 {
-		err = rowmac.Damaged("token", r.id) // cannot be, within one transaction
+		err = vault.ErrBusy
 	}
 	return err
 }

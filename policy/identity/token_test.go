@@ -128,7 +128,7 @@ func TestTokenSpec(t *testing.T) {
 				func(s *identity.TokenSpec) { s.TTL = -time.Second }, func(s *identity.TokenSpec) { s.TTL = 60*time.Second - 1 },
 				func(s *identity.TokenSpec) { s.TTL = 86400*time.Second + 1 },
 			},
-			"max_uses": {func(s *identity.TokenSpec) { s.MaxUses = -1 }},
+			"max_uses": {func(s *identity.TokenSpec) { s.MaxUses = -1 }, func(s *identity.TokenSpec) { s.MaxUses = identity.MaxTokenUses + 1 }},
 			"tier":     {func(s *identity.TokenSpec) { s.Tier = "secret" }},
 			"description": {
 				func(s *identity.TokenSpec) { s.Description = strings.Repeat("x", 1025) }, func(s *identity.TokenSpec) { s.Description = "a\x07" },
@@ -152,6 +152,11 @@ func TestTokenSpec(t *testing.T) {
 			if _, token := issue(t, tx, s, spec); token.ExpiresAt != noon.Add(fits) {
 				t.Errorf("%v: %v", fits, token.ExpiresAt)
 			}
+		}
+		most := plain(t)
+		most.MaxUses = identity.MaxTokenUses
+		if _, token := issue(t, tx, s, most); token.MaxUses != 1_000_000 {
+			t.Errorf("%d uses", token.MaxUses)
 		}
 		for _, agent := range []string{"", "nobody", "gone", identity.Local, "owner"} {
 			spec := plain(t)

@@ -76,8 +76,8 @@ func (a *app) tokenIssue() *cobra.Command {
 			if r.TTL < identity.MinTokenTTL || r.TTL > identity.MaxTokenTTL {
 				return usage("--ttl is not %ds to %dh", int(identity.MinTokenTTL.Seconds()), int(identity.MaxTokenTTL.Hours()))
 			}
-			if r.MaxUses < 0 {
-				return usage("--max-uses is negative")
+			if r.MaxUses < 0 || r.MaxUses > identity.MaxTokenUses {
+				return usage("--max-uses is not 1 to %d", identity.MaxTokenUses)
 			}
 			if r.Addrs, err = identity.ParseAddrs(addrs); err != nil {
 				return err
@@ -94,7 +94,7 @@ func (a *app) tokenIssue() *cobra.Command {
 	cmd.Flags().StringVar(&r.For, "agent", "", "whose it is, a registered agent by `NAME`")
 	cmd.Flags().StringArrayVar(&scopes, "scope", nil, "what it may do, a `SCOPE` such as secrets:read:production/* (repeatable)")
 	cmd.Flags().StringVar(&ttl, "ttl", "1h", "how long it lives, a `DURATION` of 1m to 24h")
-	cmd.Flags().IntVar(&r.MaxUses, "max-uses", 0, "how many values it may open or change, a `NUMBER` (default not counted)")
+	cmd.Flags().IntVar(&r.MaxUses, "max-uses", 0, "how many values it may open or change, a `NUMBER` up to 1000000 (default not counted)")
 	cmd.Flags().StringArrayVar(&addrs, "ip", nil, "from where it may be used, an `ADDRESS` or network (repeatable, default anywhere)")
 	cmd.Flags().StringVar(&r.Description, "description", "", "what it is for, a `TEXT` for people")
 	return cmd

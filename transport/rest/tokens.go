@@ -11,10 +11,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
 
-const (
-	maxLifetime = identity.MaxTokenTTL
-	mostUses    = 1_000_000_000
-)
+const maxLifetime = identity.MaxTokenTTL
 
 // tokenRequest asks for a scoped token, in the words of either edition (R6).
 type tokenRequest struct {
@@ -22,7 +19,7 @@ type tokenRequest struct {
 	Scopes      []string  `json:"scopes,omitempty" jsonschema_description:"Several of them: 50 at most, each of 600 bytes at most. People can be asked for as many."`
 	TTLSeconds  *int      `json:"ttl_seconds,omitzero" jsonschema:"minimum=60,maximum=86400,default=3600,nullable"`
 	TTL         *lifetime `json:"ttl,omitzero" jsonschema_description:"The same: seconds, or text such as 15m, 1h, 1d."`
-	MaxUses     *int      `json:"max_uses,omitzero" jsonschema:"minimum=1,maximum=1000000000,nullable" jsonschema_description:"How many readings and changes it is good for, of which an import takes one for each secret. Left out or null: any number."`
+	MaxUses     *int      `json:"max_uses,omitzero" jsonschema:"minimum=1,maximum=1000000,nullable" jsonschema_description:"How many readings and changes it is good for, of which an import takes one for each secret. Left out or null: any number."`
 	AllowedIPs  []string  `json:"allowed_ips,omitempty" jsonschema_description:"Addresses and networks it is taken from. None: everywhere."`
 	IPAllowlist []string  `json:"ip_allowlist,omitempty" jsonschema_description:"The same."`
 	Description string    `json:"description,omitempty" jsonschema_description:"What it is for; approvers read it."`
@@ -70,8 +67,8 @@ func (in *tokenRequest) request() (r broker.TokenRequest, err error) {
 		return r, err
 	}
 	if in.MaxUses != nil {
-		if *in.MaxUses < 1 || *in.MaxUses > mostUses {
-			return r, &vault.InvalidError{Field: "max_uses", Rule: "is not between 1 and a billion"}
+		if *in.MaxUses < 1 || *in.MaxUses > identity.MaxTokenUses {
+			return r, &vault.InvalidError{Field: "max_uses", Rule: "is not between 1 and 1000000"}
 		}
 		r.MaxUses = *in.MaxUses
 	}

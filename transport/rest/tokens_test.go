@@ -55,6 +55,8 @@ func TestLifetimes(t *testing.T) {
 		`,"ttl":"1h","ttl_seconds":3601`:  0,
 		`,"max_uses":1.0,"ttl":"1h"`:      0,
 		`,"max_uses":4294967296000000000`: 0,
+		`,"max_uses":1000001`:            0,
+		`,"max_uses":1000000`:            3600,
 		`,"max_uses":-1`:                  0,
 		`,"scopes":"secrets:read:app/*"`:  0,
 		`,"allowed_ips":"10.0.0.1"`:       0,

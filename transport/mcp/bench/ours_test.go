@@ -21,6 +21,7 @@ import (
 	"github.com/coatcheck-dev/coatcheck/policy/clock"
 	"github.com/coatcheck-dev/coatcheck/policy/handle"
 	"github.com/coatcheck-dev/coatcheck/policy/identity"
+	"github.com/coatcheck-dev/coatcheck/policy/overlay"
 	"github.com/coatcheck-dev/coatcheck/vault"
 	"github.com/coatcheck-dev/coatcheck/vault/embedded"
 	"github.com/coatcheck-dev/coatcheck/vault/secret"
@@ -78,7 +79,7 @@ func fill(b *testing.B, home string, n int) {
 }
 
 func migrations() []sqldb.Migration {
-	return slices.Concat(embedded.Migrations(), identity.Migrations(), handle.Migrations(), approval.Migrations(), audit.Migrations(), broker.Migrations(), clock.Migrations())
+	return slices.Concat(embedded.Migrations(), identity.Migrations(), handle.Migrations(), approval.Migrations(), audit.Migrations(), broker.Migrations(), clock.Migrations(), overlay.Migrations())
 }
 
 // inBulk opens the database of a home and does n things in large transactions.
