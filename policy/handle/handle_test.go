@@ -236,7 +236,7 @@ func TestMistypedIsSaidBeforeAnyLookup(t *testing.T) {
 func TestNoGuessHits(t *testing.T) {
 	with(t, func(tx *sqldb.Tx, s *handle.Store) {
 		ring(t, tx, s, spec(me), 200, noon)
-		for i := range 100_000 / scale {
+		for i := range *guesses {
 			guess, err := mint.New(handle.Prefix)
 			if err != nil {
 				t.Fatal(err)
