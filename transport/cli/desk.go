@@ -59,8 +59,9 @@ type desk struct {
 	http   *redeem.Client
 	known  *catalogue.Catalogue
 	rules  broker.Rules
-	away   string // the URL of a vault elsewhere, "" when it is in the home
-	keyed  bool   // there is a key for it
+	away   string         // the URL of a vault elsewhere, "" when it is in the home
+	keyed  bool           // there is a key for it
+	far    *overlay.Vault // that vault, nil when it is in the home
 }
 
 // verify recomputes the whole log and compares it with what was signed, in the

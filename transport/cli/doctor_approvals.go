@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/coatcheck-dev/coatcheck/policy"
@@ -53,8 +54,15 @@ func areNow(n int) string {
 	}
 }
 
-// highest is the highest tier of all secrets.
+// highest is the highest tier of all secrets, or a higher one where a vault elsewhere
+// does not list them all.
 func (d *desk) highest(ctx context.Context) (tier vault.Tier, err error) {
+	if d.far != nil {
+		if tier, err = d.far.Highest(ctx, []vault.Glob{"*"}); errors.Is(err, vault.ErrUnsupported) {
+			return vault.Critical, nil
+		}
+		return tier, err
+	}
 	err = d.db.View(ctx, func(tx *sqldb.Tx) error {
 		tier, err = embedded.New(d.db, d.keys, nil).Highest(tx, []vault.Glob{"*"})
 		return err

@@ -49,14 +49,15 @@ func (a *app) secrets(h home, d *desk, rows *rowmac.Key) (broker.Vault, error) {
 	}
 	c, err := client.New(&options)
 	if err != nil {
-		return nil, usage("the vault at %q: %w", url, err)
+		return nil, usage("the address of the vault: %w", err) // there may be a password in it
 	}
 	d.away, d.keyed = c.BaseURL(), key != ""
 	var far overlay.Far = c.Vault()
 	if !d.keyed {
 		far = keyless{}
 	}
-	return overlay.New(d.db, rows, far, d.away), nil
+	d.far = overlay.New(d.db, rows, far, d.away)
+	return d.far, nil
 }
 
 // errNoVaultKey is what everything ends in that needs the vault elsewhere.
