@@ -20,7 +20,7 @@ type table struct {
 // authenticated are the tables of which broker.OpenRows tells what authenticates
 // them.
 var authenticated = []string{
-	"accesses", "activity", "admins", "agents", "approvals", "audit_checkpoints", "audit_keys", "audit_leaves", "audit_tiles", "clock", "handles", "rates",
+	"accesses", "activity", "admins", "agents", "approvals", "audit_checkpoints", "audit_keys", "audit_leaves", "audit_tiles", "clock", "handles", "overlay", "rates",
 	"tokens", "vault_keyring", "vault_secrets", "vault_versions", "webhooks",
 }
 
