@@ -45,6 +45,9 @@ func (h *hook) refreshKeys(ctx context.Context) error {
 		return nil
 	}
 	history, err := h.desk.History(ctx, h.who, h.target.Secret)
+	if errors.Is(err, vault.ErrUnsupported) { // a vault elsewhere that tells of no version but the latest
+		history, err = []vault.Version{{Number: vault.Latest, Current: true}}, nil
+	}
 	if err != nil {
 		return err
 	}
@@ -79,6 +82,12 @@ func (h *hook) refreshKeys(ctx context.Context) error {
 	}
 	h.keys = fresh
 	return nil
+}
+
+// absent tells whether a vault elsewhere may have the key at another time.
+func absent(err error) bool {
+	refused, ok := errors.AsType[*vault.RefusedError](err)
+	return errors.Is(err, vault.ErrUnreachable) || ok && !refused.Final()
 }
 
 // signature is the header webhook-signature: one signature a key, parted by

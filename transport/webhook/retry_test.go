@@ -2,11 +2,13 @@ package webhook_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,7 +32,9 @@ type record struct {
 	failed []broker.WebhookFailure
 	grown  chan struct{}
 
-	key, reads int // the version of the key, and how often it was read
+	key, reads int   // the version of the key, and how often it was read
+	away       error // why the vault does not answer
+	latest     bool  // it tells of no other version
 }
 
 func newRecord() *record {
@@ -91,17 +95,23 @@ func (d *record) SettleWebhook(_ context.Context, _ identity.Principal, id, _ st
 func (d *record) Describe(context.Context, identity.Principal, vault.Path) (vault.Metadata, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return vault.Metadata{Version: d.key}, nil
+	return vault.Metadata{Version: d.key}, d.away
 }
 
 func (d *record) History(ctx context.Context, who identity.Principal, path vault.Path) ([]vault.Version, error) {
 	meta, err := d.Describe(ctx, who, path)
+	if d.latest {
+		return nil, vault.ErrUnsupported
+	}
 	return []vault.Version{{Number: meta.Version, Current: true}}, err
 }
 
-func (d *record) Reveal(context.Context, identity.Principal, vault.Path, int) (vault.Secret, error) {
+func (d *record) Reveal(_ context.Context, _ identity.Principal, _ vault.Path, version int) (vault.Secret, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.latest && version != vault.Latest {
+		return vault.Secret{}, vault.ErrUnsupported
+	}
 	d.reads++
 	return vault.Secret{Value: secret.New([]byte(signingKey))}, nil
 }
@@ -372,6 +382,63 @@ func TestKeyIsReadWhenItChanges(t *testing.T) {
 			t.Errorf("read %d times", d.reads)
 		}
 	})
+}
+
+// TestAVaultWithoutHistory signs with the latest key, and follows when it changes.
+func TestAVaultWithoutHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newRecord()
+		d.latest = true
+		sent := 0
+		stop := running(t, d, func(context.Context, string) (*redeem.Response, error) { sent++; return status(200) }, hookURL)
+		d.add("secret.rotated")
+		time.Sleep(10 * time.Second)
+		d.mu.Lock()
+		d.key++
+		d.mu.Unlock()
+		d.add("secret.rotated")
+		time.Sleep(10 * time.Second)
+		stop()
+		if sent != 2 || d.reads != 2 {
+			t.Errorf("sent %d, key read %d times", sent, d.reads)
+		}
+	})
+}
+
+// TestAVaultThatIsAway at the start keeps no desk from serving: what happens is told
+// when the vault is back. One that refuses for good does.
+func TestAVaultThatIsAway(t *testing.T) {
+	for name, away := range map[string]error{
+		"unreachable": fmt.Errorf("%w: no route", vault.ErrUnreachable),
+		"busy":        &vault.RefusedError{Code: "RATE_LIMITED", RetryAfter: time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newRecord()
+				d.away = away
+				var sent atomic.Int32
+				stop := running(t, d, func(context.Context, string) (*redeem.Response, error) { sent.Add(1); return status(200) }, hookURL, hookURL+"2")
+				d.add("secret.rotated")
+				time.Sleep(10 * time.Second)
+				d.mu.Lock()
+				if sent.Load() != 0 || d.reads != 0 {
+					t.Errorf("sent %d, key read %d times", sent.Load(), d.reads)
+				}
+				d.away = nil
+				d.mu.Unlock()
+				time.Sleep(time.Hour)
+				stop()
+				if sent.Load() != 2 || d.reads != 2 || len(d.failed) != 0 {
+					t.Errorf("sent %d, key read %d times, %+v given up", sent.Load(), d.reads, d.failed)
+				}
+			})
+		})
+	}
+	d := newRecord()
+	d.away = &vault.RefusedError{Code: "FORBIDDEN"}
+	if _, err := webhook.New(t.Context(), d, owner, nil, []webhook.Target{{URL: hookURL, Secret: keyPath}}, nil); !errors.Is(err, d.away) {
+		t.Errorf("refused for good: %v", err)
+	}
 }
 
 // overtaken is a desk on which another sender is faster with the first event.

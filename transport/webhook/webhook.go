@@ -171,7 +171,9 @@ func eventGlob(s string) bool {
 
 // New checks the targets, reads the keys that sign once, which stands on record,
 // and makes the webhooks known to the desk: one that is new is told what happens
-// from now on. who is the owner. Errors: *[TargetError], those of the desk.
+// from now on. While a vault elsewhere does not answer, or asks for patience, keys
+// are read with the first event. who is the owner. Errors: *[TargetError], those of
+// the desk.
 func New(ctx context.Context, desk Desk, who identity.Principal, post Poster, targets []Target, opts *Options) (*Sender, error) {
 	hooks, err := parse(targets)
 	if err != nil {
@@ -191,14 +193,22 @@ func New(ctx context.Context, desk Desk, who identity.Principal, post Poster, ta
 		o.Jitter = jitter
 	}
 	holder := rand.Text()
-	ids := make([]string, 0, len(hooks))
+	ids, away := make([]string, 0, len(hooks)), false
 	for i, h := range hooks {
 		h.desk, h.who, h.post, h.holder, h.opts = desk, who, post, holder, o
+		ids = append(ids, h.id)
 		h.log = o.Log.With(slog.String("webhook", h.id), slog.String("origin", h.to.Origin()))
-		if err := h.refreshKeys(ctx); err != nil {
+		if away {
+			continue
+		}
+		err := h.refreshKeys(ctx)
+		switch away = absent(err); {
+		case away:
+			o.Log.ErrorContext(ctx, "webhooks cannot be signed yet; it is tried again with each event",
+				slog.String("path", string(h.target.Secret)), slog.Any("error", err))
+		case err != nil:
 			return nil, keyFault(i+1, h.target.Secret, err)
 		}
-		ids = append(ids, h.id)
 	}
 	if err := desk.OpenWebhooks(ctx, who, ids); err != nil {
 		return nil, err
