@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/coatcheck-dev/coatcheck/policy/identity"
 	"github.com/coatcheck-dev/coatcheck/transport/rest"
 	"github.com/coatcheck-dev/coatcheck/vault"
 )
@@ -113,13 +114,61 @@ func TestTolerated(t *testing.T) {
 	for _, sent := range [][2]string{
 		{"PUT /v1/secrets/app/a", ` {"value" : "v", "unknown": {"a":[1,2,{"b":null}]}, "Value": 1, "": 0} ` + "\r\n"},
 		{"POST /v1/secrets", `{"namespace":"app","key":"b","path":"","value":"v","tags":null,"metadata":null,"description":null,"expires_at":null}`},
-		{"GET /v1/secrets?limit=1", `{"not":"read"`},
+		{"GET /v1/secrets?limit=1", " \n"},
 		{"GET /v1/secrets/app/a", `{}`},
-		{"DELETE /v1/secrets/app/a", "{"},
+		{"DELETE /v1/secrets/app/a", "{ }"},
+		{"POST /v1/secrets/app/a/restore", `{"unknown": 1}`},
 	} {
 		if got := d.send(t, "owner", sent[0], sent[1]); got.status >= 300 {
 			t.Errorf("%s: %d %s", sent[0], got.status, got.body)
 		}
+	}
+}
+
+// TestMisplacedBodies: a body where the operation has no arguments, or has them in
+// the query, is read all the same: what it says would not be done (R13).
+func TestMisplacedBodies(t *testing.T) {
+	d := newDesk(t, programs)
+	d.put(t, "app/kept", "v", vault.Change{})
+	d.put(t, "app/trashed", "v", vault.Change{})
+	_, err := d.Delete(t.Context(), identity.OwnerCLI(), "app/trashed", false)
+	must(t, err)
+	for _, target := range []string{"POST /v1/secrets/app/trashed/restore", "POST /v1/approvals/apr_0000000000/cancel", "DELETE /v1/secrets/app/kept", "GET /v1/secrets/app/kept", "GET /v1/health"} {
+		bodies := []string{"{", `{"x":1,"x":`, `{"CANARY":1,"CANARY":2}`, `["CANARY"]`, `"CANARY"`, "{} {}"}
+		if !strings.HasPrefix(target, "POST") {
+			bodies = append(bodies, `{"permanent":true}`, `{"CANARY":1}`)
+		}
+		for _, body := range bodies {
+			got := d.send(t, "ada", target, body)
+			if got.status != 400 || got.code(t) != "VALIDATION_ERROR" || strings.Contains(got.body, "CANARY") {
+				t.Errorf("%s with %s: %d %s", target, body, got.status, got.body)
+			}
+		}
+	}
+	if got := d.send(t, "ada", "GET /v1/secrets", ""); !strings.Contains(got.body, "app/kept") || strings.Contains(got.body, "app/trashed") {
+		t.Errorf("something was done: %s", got.body)
+	}
+}
+
+// TestImportNeedsBoth: text and a namespace must be given, and may be empty.
+func TestImportNeedsBoth(t *testing.T) {
+	d := newDesk(t, programs)
+	for body, field := range map[string]string{
+		`{}`: "namespace", `{"content":"A=b"}`: "namespace", `{"namespace":null,"content":"A=b"}`: "namespace",
+		`{"namespace":"app"}`: "content", `{"namespace":"app","content":null}`: "content",
+	} {
+		got := d.send(t, "ada", "POST /v1/secrets/import", body)
+		if got.status != 400 || got.fields(t)["detail"] != field+" is missing." {
+			t.Errorf("%s: %d %s", body, got.status, got.body)
+		}
+	}
+	got := d.send(t, "ada", "POST /v1/secrets/import", `{"namespace":"app","content":""}`)
+	if got.status != 200 || got.fields(t)["imported_count"] != 0.0 {
+		t.Errorf("empty text: %d %s", got.status, got.body)
+	}
+	d.send(t, "ada", "POST /v1/secrets/import", `{"namespace":"","content":"flat=v"}`)
+	if got := d.send(t, "program", "GET /v1/secrets?path=flat", ""); !strings.Contains(got.body, `"path":"flat"`) {
+		t.Errorf("an empty namespace: %s", got.body)
 	}
 }
 

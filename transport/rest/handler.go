@@ -114,7 +114,7 @@ func (h *Handler) run(w http.ResponseWriter, c *call) {
 			return
 		}
 	}
-	if !c.route.needsQuery() {
+	if c.r.Body != nil && c.r.Body != http.NoBody {
 		var body bytes.Buffer
 		body.Grow(int(max(c.r.ContentLength, 0)) + bytes.MinRead) // so that no copy is left behind
 		if _, err = body.ReadFrom(c.r.Body); err != nil {

@@ -8,7 +8,7 @@ import (
 
 // importRequest stores what stands in .env text (edition B).
 type importRequest struct {
-	Namespace string    `json:"namespace"`
+	Namespace *string   `json:"namespace" jsonschema_description:"What the names are put below; empty: nothing, each is a path of its own."`
 	Content   plaintext `json:"content" jsonschema_description:".env text: NAME=VALUE lines."`
 	secretFields
 }
@@ -26,6 +26,12 @@ type imported struct {
 // importSecrets stores each entry under the namespace, all of them or none.
 // Where a secret exists it gets its next value and keeps everything else.
 func (h *Handler) importSecrets(c *call, in *importRequest) (imported, error) {
+	switch {
+	case in.Namespace == nil:
+		return imported{}, &vault.InvalidError{Field: "namespace", Rule: "is missing"}
+	case !in.Content.given():
+		return imported{}, &vault.InvalidError{Field: "content", Rule: "is missing"}
+	}
 	change, err := in.change()
 	if err != nil {
 		return imported{}, err
@@ -36,14 +42,14 @@ func (h *Handler) importSecrets(c *call, in *importRequest) (imported, error) {
 	if err != nil {
 		return imported{}, err
 	}
-	out := imported{Namespace: in.Namespace, Imported: []string{}}
+	out := imported{Namespace: *in.Namespace, Imported: []string{}}
 	var items []broker.ImportItem
 	for _, entry := range file.Entries {
 		if entry.Value.IsZero() { // empty, or a reference to a secret
 			out.Skipped++
 			continue
 		}
-		p, err := vault.JoinPath(in.Namespace, entry.Name)
+		p, err := vault.JoinPath(*in.Namespace, entry.Name)
 		if err != nil {
 			return imported{}, err
 		}

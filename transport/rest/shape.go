@@ -3,6 +3,8 @@ package rest
 import (
 	"net/http"
 	"reflect"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // shape is a type that is read or written as JSON; the zero shape is none.
@@ -21,33 +23,45 @@ type none struct{}
 type fromQuery interface{ read(q *query) }
 
 // op makes a route of a function. Its arguments are read before it runs: from
-// the query for GET and DELETE, else from the body, in which an empty body is an
-// empty object.
+// the query for GET and DELETE, else from the body, of which an empty one is an
+// empty object. A body is read also where the operation has no arguments.
 func op[In, Out any](method, pattern, id, summary string, serve func(*Handler, *call, *In) (Out, error)) *route {
 	return &route{
 		method: method, pattern: pattern, id: id, summary: summary, parts: splitPattern(pattern),
 		in: reflect.TypeFor[In](), out: reflect.TypeFor[Out](), status: http.StatusOK,
 		serve: func(h *Handler, c *call) (any, error) {
 			var in In
-			switch into := any(&in).(type) {
-			case *none:
-			case fromQuery:
-				q, err := parseQuery(c.r.URL.RawQuery)
-				if err == nil {
-					into.read(q)
-					err = q.broken
-				}
-				if err != nil {
-					return nil, err
-				}
-			default:
-				if err := decode(c.body, into); err != nil {
-					return nil, err
-				}
+			if err := c.arguments(&in); err != nil {
+				return nil, err
 			}
 			return serve(h, c, &in)
 		},
 	}
+}
+
+// arguments reads what c's operation is asked with. A member of a body where none
+// is looked for is refused: who sent it means something that would not be done.
+func (c *call) arguments(into any) error {
+	if !c.route.needsQuery() {
+		return decode(c.body, into)
+	}
+	var members map[string]jsontext.Value
+	if err := decode(c.body, &members); err != nil {
+		return err
+	}
+	if len(members) > 0 {
+		return badBody("has no place in this method, whose arguments stand in the query")
+	}
+	from, ok := into.(fromQuery)
+	if !ok {
+		return nil
+	}
+	q, err := parseQuery(c.r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	from.read(q)
+	return q.broken
 }
 
 // with adds an answer to those that the document names. A route whose function
