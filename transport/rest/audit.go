@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -87,16 +88,21 @@ func shownEvent(r audit.Record) event {
 	if r.Ref != 0 {
 		e.Metadata.Ref = strconv.FormatInt(r.Ref, 10)
 	}
-	for _, id := range []string{string(r.Path), r.Handle, r.Target} {
-		if id != "" {
-			e.ResourceID = &id
-			break
-		}
-	}
+	e.ResourceID = orNull(resourceID(resource, r))
 	if r.Addr != "" {
 		e.IPAddress = &r.Addr
 	}
 	return e
+}
+
+// resourceID is the resource's own id, "" for none. The target of an event about
+// a request or a token begins with its id; the path is what it was about.
+func resourceID(resource string, r audit.Record) string {
+	if resource == "approval" || resource == "token" {
+		id, _, _ := strings.Cut(r.Target, " ")
+		return id
+	}
+	return cmp.Or(string(r.Path), r.Handle, r.Target)
 }
 
 // actorType is the sort of principal that an id names.
