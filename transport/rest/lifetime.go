@@ -32,7 +32,12 @@ func (l *lifetime) UnmarshalJSONFrom(tokens *jsontext.Decoder) error {
 	case kind != jsontext.KindNumber:
 		return badLifetime()
 	}
-	n, err := strconv.ParseInt(text, 10, 32)
+	var n int64
+	if token.Kind() == jsontext.KindNumber {
+		n, err = wholeNumber(text)
+	} else {
+		n, err = strconv.ParseInt(text, 10, 64)
+	}
 	switch {
 	case err != nil && n == 0, n < 1, text[0] == '+':
 		return badLifetime()

@@ -8,7 +8,7 @@ import (
 type patchRequest struct {
 	Value              plaintext `json:"value,omitzero" jsonschema_description:"The next value: a rotation, as POST …/rotate makes it."`
 	Encoding           string    `json:"encoding,omitempty" jsonschema:"enum=utf-8,enum=base64,default=utf-8"`
-	GracePeriodSeconds *int      `json:"grace_period_seconds,omitzero" jsonschema:"minimum=0,maximum=2592000,default=0,nullable" jsonschema_description:"How long the old version stays readable by its number."`
+	GracePeriodSeconds *whole    `json:"grace_period_seconds,omitzero" jsonschema:"minimum=0,maximum=2592000,default=0,nullable" jsonschema_description:"How long the old version stays readable by its number."`
 	secretFields
 }
 

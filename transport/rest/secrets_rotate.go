@@ -14,7 +14,7 @@ type rotateRequest struct {
 	NewValue           plaintext `json:"new_value,omitzero" jsonschema_description:"The next value. Left out: the desk makes one, if the secret has a recipe for it."`
 	Value              plaintext `json:"value,omitzero" jsonschema_description:"The same as new_value."`
 	Encoding           string    `json:"encoding,omitempty" jsonschema:"enum=utf-8,enum=base64,default=utf-8"`
-	GracePeriodSeconds *int      `json:"grace_period_seconds,omitzero" jsonschema:"minimum=0,maximum=2592000,default=0,nullable" jsonschema_description:"How long the old version stays readable by its number."`
+	GracePeriodSeconds *whole    `json:"grace_period_seconds,omitzero" jsonschema:"minimum=0,maximum=2592000,default=0,nullable" jsonschema_description:"How long the old version stays readable by its number."`
 }
 
 // rotation is the outcome, in the words of both of edition A's clients
@@ -47,10 +47,10 @@ func (h *Handler) rotateSecret(c *call, in *rotateRequest) (rotation, error) {
 	return h.rotate(c, value, in.GracePeriodSeconds)
 }
 
-func (h *Handler) rotate(c *call, value secret.Value, graceSeconds *int) (rotation, error) {
+func (h *Handler) rotate(c *call, value secret.Value, graceSeconds *whole) (rotation, error) {
 	var grace time.Duration
 	if graceSeconds != nil {
-		if *graceSeconds < 0 || *graceSeconds > int(vault.MaxGrace/time.Second) {
+		if *graceSeconds < 0 || *graceSeconds > whole(vault.MaxGrace/time.Second) {
 			return rotation{}, &vault.InvalidError{Field: "grace_period_seconds", Rule: "is not between 0 and 2592000, 30 days"}
 		}
 		grace = time.Duration(*graceSeconds) * time.Second

@@ -17,9 +17,9 @@ const maxLifetime = identity.MaxTokenTTL
 type tokenRequest struct {
 	Scope       string    `json:"scope,omitempty" jsonschema_description:"What the token may do: secrets:read:production/openai/*. Or scopes."`
 	Scopes      []string  `json:"scopes,omitempty" jsonschema_description:"Several of them: 50 at most, each of 600 bytes at most. People can be asked for as many."`
-	TTLSeconds  *int      `json:"ttl_seconds,omitzero" jsonschema:"minimum=60,maximum=86400,default=3600,nullable"`
+	TTLSeconds  *whole    `json:"ttl_seconds,omitzero" jsonschema:"minimum=60,maximum=86400,default=3600,nullable"`
 	TTL         *lifetime `json:"ttl,omitzero" jsonschema_description:"The same: seconds, or text such as 15m, 1h, 1d."`
-	MaxUses     *int      `json:"max_uses,omitzero" jsonschema:"minimum=1,maximum=1000000,nullable" jsonschema_description:"How many readings and changes it is good for, of which an import takes one for each secret. Left out or null: any number."`
+	MaxUses     *whole    `json:"max_uses,omitzero" jsonschema:"minimum=1,maximum=1000000,nullable" jsonschema_description:"How many readings and changes it is good for, of which an import takes one for each secret. Left out or null: any number."`
 	AllowedIPs  []string  `json:"allowed_ips,omitempty" jsonschema_description:"Addresses and networks it is taken from. None: everywhere."`
 	IPAllowlist []string  `json:"ip_allowlist,omitempty" jsonschema_description:"The same."`
 	Description string    `json:"description,omitempty" jsonschema_description:"What it is for; approvers read it."`
@@ -70,7 +70,7 @@ func (in *tokenRequest) request() (r broker.TokenRequest, err error) {
 		if *in.MaxUses < 1 || *in.MaxUses > identity.MaxTokenUses {
 			return r, &vault.InvalidError{Field: "max_uses", Rule: "is not between 1 and 1000000"}
 		}
-		r.MaxUses = *in.MaxUses
+		r.MaxUses = int(*in.MaxUses)
 	}
 	addrs := in.AllowedIPs
 	if len(in.IPAllowlist) > 0 {
@@ -94,7 +94,7 @@ func (in *tokenRequest) lifetime() (time.Duration, error) {
 	if in.TTLSeconds == nil {
 		return ttl, nil
 	}
-	if *in.TTLSeconds < 1 || *in.TTLSeconds > int(maxLifetime/time.Second) {
+	if *in.TTLSeconds < 1 || *in.TTLSeconds > whole(maxLifetime/time.Second) {
 		return 0, &vault.InvalidError{Field: "ttl_seconds", Rule: "is not between 60 and 86400"}
 	}
 	seconds := time.Duration(*in.TTLSeconds) * time.Second
