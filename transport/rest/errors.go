@@ -93,6 +93,9 @@ var refusals = map[broker.Code]struct {
 	broker.ClockBehind:  {http.StatusServiceUnavailable, "CLOCK_BEHIND"},
 }
 
+// peopleTake is after how long it is worth asking whether somebody has decided.
+const peopleTake = time.Minute
+
 // refusal turns an error into an answer; known is false for one that is in no
 // table, whose text goes nowhere.
 func refusal(err error) (no httperror.Refusal, known bool) {
@@ -109,7 +112,11 @@ func refusal(err error) (no httperror.Refusal, known bool) {
 	}
 	for _, f := range failures {
 		if errors.Is(err, f.err) {
-			return httperror.New(f.status, f.code, f.message), true
+			no = httperror.New(f.status, f.code, f.message)
+			if f.err == approval.ErrTooMany {
+				no.RetryAfter = peopleTake
+			}
+			return no, true
 		}
 	}
 	return httperror.New(http.StatusInternalServerError, "INTERNAL", "Something is broken in coatcheck; nothing more is known here."), false

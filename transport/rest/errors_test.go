@@ -83,6 +83,9 @@ func TestErrors(t *testing.T) {
 			if limited := got.header.Get("Retry-After") != ""; limited != (tt.status == 429) {
 				t.Errorf("Retry-After %q", got.header.Get("Retry-After"))
 			}
+			if people := errors.Is(tt.err, approval.ErrTooMany); people && got.header.Get("Retry-After") != "60" { // who decides is no machine
+				t.Errorf("Retry-After %q", got.header.Get("Retry-After"))
+			}
 		})
 	}
 }
@@ -129,7 +132,7 @@ func TestMethods(t *testing.T) {
 		"HEAD /v1/secrets/app/key":          "DELETE, GET, PATCH, PUT",
 		"OPTIONS /v1/secrets":               "GET, POST",
 		"POST /v1/secrets/app/key":          "DELETE, GET, PATCH, PUT",
-		"POST /v1/health":                   "GET",
+		"POST /v1/health":                   "GET, HEAD",
 		"GET /v1/secrets/app/key/rotate/no": "",
 		"POST /v1/nothing":                  "",
 		"GET /v1/agents/x/y":                "",
@@ -158,7 +161,7 @@ func TestOpen(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	for target, status := range map[string]int{
-		"GET /v1/health": 200, "GET /v1/openapi.json": 200, "POST /v1/health": 405,
+		"GET /v1/health": 200, "GET /v1/openapi.json": 200, "HEAD /v1/health": 200, "HEAD /v1/openapi.json": 200, "POST /v1/health": 405,
 		"GET /v1/%68ealth": 401, "GET /v1/secrets": 401, "GET /v1/health/": 401, "GET /v1//health": 401, "GET /v1/nothing": 401,
 	} {
 		if got := d.send(t, "nobody", target, ""); got.status != status {

@@ -33,6 +33,17 @@ func Operations() []Operation {
 	return all
 }
 
+// RefusalStatuses are those of every error that the door knows.
+func RefusalStatuses() (all []int) {
+	for _, f := range failures {
+		all = append(all, f.status)
+	}
+	for _, row := range refusals {
+		all = append(all, row.status)
+	}
+	return all
+}
+
 // Parsed is what a request names: a path, an id, and the operation that answers
 // it, "" for none.
 func Parsed(method, escaped string) (path, id, operation string) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"maps"
+	"net/http"
 	"os"
 	"reflect"
 	"regexp"
@@ -90,8 +91,9 @@ func describe() object {
 				"agentKey": object{"type": "apiKey", "in": "header", "name": "x-agent-key", "description": "The same."},
 			},
 			"responses": object{
+				"HeaderTooLarge": object{"description": "The header fields are larger than the server reads. A short text, since nothing is known yet of who asks for what."},
 				"Problem": object{
-					"description": "What went wrong. A status of 429 says in Retry-After when to come back, in seconds.",
+					"description": "What went wrong. A status of 429 says in Retry-After when to come back, in seconds. A method that a path does not have is a problem with the status 405, whose Allow lists those it has.",
 					"headers":     object{"Retry-After": object{"schema": object{"type": "integer", "minimum": 1}}},
 					"content":     content(problem),
 				},
@@ -125,16 +127,24 @@ func (d *describer) operation(o rest.Operation) object {
 	return out
 }
 
-// refused are the statuses of problems that every route with a credential has.
-var refused = []string{"400", "401", "403", "404", "409", "429", "500", "503"}
+// The statuses of problems that every route has, by the network door in front of
+// it, and those that a credential and the desk add. 405 has no place in an
+// operation: it is the answer to a method that is none.
+var (
+	refused     = []string{"400", "403", "408", "413", "415", "429", "500", "503"}
+	refusedDesk = []string{"401", "404", "409", "501", "502"}
+)
 
 func (d *describer) responses(o rest.Operation) object {
 	out := object{}
+	statuses := refused
 	if !o.Open {
-		for _, status := range refused {
-			out[status] = object{"$ref": "#/components/responses/Problem"}
-		}
+		statuses = slices.Concat(refused, refusedDesk)
 	}
+	for _, status := range statuses {
+		out[status] = object{"$ref": "#/components/responses/Problem"}
+	}
+	out["431"] = object{"$ref": "#/components/responses/HeaderTooLarge"}
 	bodies := map[int][]any{}
 	for _, a := range o.Answers {
 		status := strconv.Itoa(a.Status)
@@ -152,6 +162,17 @@ func (d *describer) responses(o rest.Operation) object {
 		out[strconv.Itoa(status)] = object{"description": "Done.", "content": content(schema)}
 	}
 	return out
+}
+
+// TestOpenAPIListsEveryRefusal: no error of the tables has a status that the
+// document does not list.
+func TestOpenAPIListsEveryRefusal(t *testing.T) {
+	listed := slices.Concat(refused, refusedDesk)
+	for _, status := range rest.RefusalStatuses() {
+		if status != http.StatusMethodNotAllowed && !slices.Contains(listed, strconv.Itoa(status)) {
+			t.Errorf("%d is not listed", status)
+		}
+	}
 }
 
 var parameter = regexp.MustCompile(`\{(\w+)\}`)

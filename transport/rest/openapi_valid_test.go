@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -64,11 +65,13 @@ func TestOpenAPIIsValid(t *testing.T) {
 	}
 }
 
+// resolves reports whether a JSON pointer, as a fragment, leads somewhere.
 func resolves(from object, ref string) bool {
 	var found any = from
+	unescaped := strings.NewReplacer("~1", "/", "~0", "~", "%7B", "{", "%7D", "}")
 	for _, name := range regexp.MustCompile(`[^#/]+`).FindAllString(ref, -1) {
 		in, _ := found.(object)
-		found = in[name]
+		found = in[unescaped.Replace(name)]
 	}
 	return found != nil
 }

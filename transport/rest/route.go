@@ -58,15 +58,24 @@ func find(routes []*route, method string, segments []segment, c *call) (r *route
 		if !r.match(segments, c) {
 			continue
 		}
-		if r.method == method {
-			return r, nil
-		}
-		if !slices.Contains(allow, r.method) {
-			allow = append(allow, r.method)
+		for _, has := range r.methods() {
+			if has == method {
+				return r, nil
+			}
+			allow = append(allow, has)
 		}
 	}
 	slices.Sort(allow)
-	return nil, allow
+	return nil, slices.Compact(allow)
+}
+
+// methods are those that the route is there for. HEAD is only where nobody opens,
+// or takes a use for, what would then not be sent.
+func (r *route) methods() []string {
+	if r.open {
+		return []string{r.method, http.MethodHead}
+	}
+	return []string{r.method}
 }
 
 // needsQuery reports that the operation takes its arguments from the query and
