@@ -29,8 +29,9 @@ const badCanary = "CANARYb4d1nput"
 
 // TestBadInput sends every operation of the OpenAPI document, as a desk serves
 // it, everything that may be wrong with a request. Status, code and text are those
-// of CONTRACT §12; nothing that was sent comes back, and nothing has changed
-// afterwards.
+// of CONTRACT §12, each status one that the document lists for the operation;
+// nothing that was sent comes back, and nothing has changed afterwards. Bodies that
+// stop half-way are in TestSlowREST of package httpd, which can shorten the wait.
 func TestBadInput(t *testing.T) {
 	s := newBadDesk(t)
 	before := s.state(t)
@@ -41,6 +42,7 @@ func TestBadInput(t *testing.T) {
 				s.credentials(t, o)
 				s.scopes(t, o)
 				s.bodies(t, o)
+				s.members(t, o)
 				s.paths(t, o)
 				s.queries(t, o)
 				s.header(t, o)
@@ -58,9 +60,10 @@ type badDesk struct {
 	addr string
 	doc  object
 
-	key  string            // of an agent that may do everything with what it has
-	read string            // a token for app/secret alone
-	bad  map[string]string // credentials that are none, by what is wrong with them
+	key   string            // of an agent that may do everything with what it has
+	admin string            // of a person, who may restore
+	read  string            // a token for app/secret alone
+	bad   map[string]string // credentials that are none, by what is wrong with them
 }
 
 type object = map[string]any
@@ -99,9 +102,11 @@ func newBadDesk(t *testing.T) *badDesk {
 	if err := os.WriteFile(filepath.Join(home, "policy.yaml"), []byte(badPolicy), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"app/secret", "app/other"} {
+	for _, path := range []string{"app/secret", "app/other", "app/trashed"} {
 		s.run(t, "value-of-the-secret", "secret", "set", path)
 	}
+	s.run(t, "", "secret", "delete", "app/trashed")
+	s.admin = strings.TrimSpace(s.run(t, "", "admin", "add", "ada"))
 	s.key = strings.TrimSpace(s.run(t, "", "agent", "add", "program"))
 	gone := strings.TrimSpace(s.run(t, "", "agent", "add", "gone"))
 	s.serve(t, getenv, now)
@@ -269,9 +274,11 @@ func (s *badDesk) want(t *testing.T, got badAnswer, status int, code string) {
 type operation struct {
 	id, method, pattern string
 	open                bool
+	queried             bool   // its arguments stand in the query
 	properties          object // of its body, nil: it has none
 	required            []any
 	parameters          []any
+	responses           object
 }
 
 func (s *badDesk) operations(t *testing.T) (all []operation) {
@@ -288,7 +295,9 @@ func (s *badDesk) operations(t *testing.T) (all []operation) {
 			o.id, _ = described["operationId"].(string)
 			security, said := described["security"].([]any)
 			o.open = said && len(security) == 0
+			o.queried = method == "get" || method == "delete"
 			o.parameters, _ = described["parameters"].([]any)
+			o.responses, _ = described["responses"].(object)
 			if body, has := described["requestBody"].(object); has {
 				schema := s.resolve(at(body, "content", "application/json", "schema"))
 				o.properties, _ = schema["properties"].(object)
@@ -320,7 +329,30 @@ func (s *badDesk) resolve(schema any) object {
 
 // target is the operation's, about a secret that is there and an id that is not.
 func (o operation) target() string {
-	return "/v1" + strings.NewReplacer("{path}", "app/secret", "{id}", "nothing").Replace(o.pattern)
+	path := "app/secret"
+	if o.id == "restoreSecret" {
+		path = "app/trashed"
+	}
+	return "/v1" + strings.NewReplacer("{path}", path, "{id}", "nothing").Replace(o.pattern)
+}
+
+// key is of somebody who may do what the operation does.
+func (s *badDesk) keyOf(o operation) string {
+	if o.id == "restoreSecret" || strings.HasPrefix(o.pattern, "/agents") {
+		return s.admin
+	}
+	return s.key
+}
+
+// ask sends an operation something that is refused, and looks its status up.
+func (s *badDesk) ask(t *testing.T, o operation, target, key, body string, status int, code string, fields ...string) badAnswer {
+	t.Helper()
+	got := s.send(t, o.method, target, key, body, fields...)
+	s.want(t, got, status, code)
+	if _, listed := o.responses[strconv.Itoa(got.status)]; !listed {
+		t.Errorf("the document does not list %d", got.status)
+	}
+	return got
 }
 
 // credentials: without a good one every operation is refused in one text, also
@@ -333,8 +365,7 @@ func (s *badDesk) credentials(t *testing.T, o operation) {
 	}
 	var text string
 	for _, what := range slices.Sorted(maps.Keys(s.bad)) {
-		got := s.send(t, o.method, o.target(), s.bad[what], `{"value":"`+badCanary+`"}`)
-		s.want(t, got, 401, "UNAUTHORIZED")
+		got := s.ask(t, o, o.target(), s.bad[what], `{"value":"`+badCanary+`"}`, 401, "UNAUTHORIZED")
 		if text == "" {
 			text = got.body
 		}
@@ -346,20 +377,35 @@ func (s *badDesk) credentials(t *testing.T, o operation) {
 	s.want(t, s.send(t, o.method, o.target(), s.key, "{", "Authorization: Bearer "+badCanary), 401, "UNAUTHORIZED")
 }
 
+// ownView are operations that answer anybody with a credential, about no more
+// than what is his own: their status for a token that is for something else.
+var ownView = map[string]int{
+	"getMe": 200, "getSubscription": 200, "listSecrets": 200, "listApprovals": 200,
+	"getToken": 404, "revokeToken": 404, "getApproval": 404, "watchApproval": 404, "cancelApproval": 404,
+}
+
 // scopes: beyond its scope a token learns nothing of what is there.
 func (s *badDesk) scopes(t *testing.T, o operation) {
 	t.Helper()
+	if o.open {
+		return
+	}
 	if !strings.Contains(o.pattern, "{path}") {
+		status, code := 403, ""
+		if known, is := ownView[o.id]; is {
+			status = known
+		}
+		got := s.ask(t, o, o.target(), s.read, s.sound(t, o), status, code)
+		if strings.Contains(got.body, "app/other") && o.id != "createSecret" && o.id != "importSecrets" && o.id != "createToken" {
+			t.Errorf("tells of what is there: %s", got.body)
+		}
 		return
 	}
 	body := s.sound(t, o)
 	var answers []string
 	for _, path := range []string{"app/other", "app/nothing"} {
 		target := "/v1" + strings.Replace(o.pattern, "{path}", path, 1)
-		got := s.send(t, o.method, target, s.read, body)
-		if got.status != 403 {
-			t.Errorf("%s: %d %s", target, got.status, got.body)
-		}
+		got := s.ask(t, o, target, s.read, body, 403, "")
 		answers = append(answers, strings.ReplaceAll(got.body, path, "PATH"))
 	}
 	if answers[0] != answers[1] {
@@ -370,13 +416,46 @@ func (s *badDesk) scopes(t *testing.T, o operation) {
 // sound is a body that has what is required.
 func (s *badDesk) sound(t *testing.T, o operation) string {
 	t.Helper()
+	if o.queried {
+		return ""
+	}
+	return encoded(t, o.soundMembers())
+}
+
+func (o operation) soundMembers() object {
 	body := object{}
 	for _, name := range o.required {
 		body[name.(string)] = "x"
 	}
+	switch o.id {
+	case "createSecret":
+		body["path"] = "app/other"
+	case "createToken":
+		body["scope"] = "secrets:read:app/other"
+	case "importSecrets":
+		body["namespace"], body["content"] = "app", "other=x"
+	}
 	if _, has := o.properties["description"]; len(body) == 0 && has && o.method == http.MethodPatch {
 		body["description"] = "x"
 	}
+	return body
+}
+
+// members: each one that is required, left out and null.
+func (s *badDesk) members(t *testing.T, o operation) {
+	t.Helper()
+	for _, required := range o.required {
+		name, _ := required.(string)
+		body := o.soundMembers()
+		delete(body, name)
+		s.ask(t, o, o.target(), s.keyOf(o), encoded(t, body), 400, "VALIDATION_ERROR")
+		body[name] = nil
+		s.ask(t, o, o.target(), s.keyOf(o), encoded(t, body), 400, "VALIDATION_ERROR")
+	}
+}
+
+func encoded(t *testing.T, body object) string {
+	t.Helper()
 	text, err := json.Marshal(body)
 	if err != nil {
 		t.Fatal(err)
@@ -384,12 +463,10 @@ func (s *badDesk) sound(t *testing.T, o operation) string {
 	return string(text)
 }
 
-// bodies: what cannot be read one way only.
+// bodies: what cannot be read one way only, and what would not be looked at. An
+// operation reads its body whether or not it looks for something there.
 func (s *badDesk) bodies(t *testing.T, o operation) {
 	t.Helper()
-	if o.properties == nil {
-		return
-	}
 	deep := strings.Repeat(`[`, 65) + strings.Repeat(`]`, 65)
 	bad := []string{
 		`{`, `[]`, `"` + badCanary + `"`, `null x`, `{} {}`, `{"` + badCanary + `":1,"` + badCanary + `":2}`, `{"a":{"` + badCanary + `":1,"` + badCanary + `":2}}`,
@@ -398,16 +475,18 @@ func (s *badDesk) bodies(t *testing.T, o operation) {
 	for _, name := range slices.Sorted(maps.Keys(o.properties)) {
 		bad = append(bad, wrong(name, s.resolve(o.properties[name])))
 	}
+	if o.queried {
+		bad = append(bad, `{"`+badCanary+`":1}`, `{"permanent":true}`)
+	}
 	for _, body := range bad {
-		got := s.send(t, o.method, o.target(), s.key, body)
-		s.want(t, got, 400, "VALIDATION_ERROR")
+		s.ask(t, o, o.target(), s.keyOf(o), body, 400, "VALIDATION_ERROR")
 		if t.Failed() {
 			t.Fatalf("sent: %.200s", body)
 		}
 	}
-	s.want(t, s.send(t, o.method, o.target(), s.key, `{"x":"`+badCanary+strings.Repeat("x", 4<<20)+`"}`), 413, "VALIDATION_ERROR")
-	s.want(t, s.send(t, o.method, o.target(), s.key, `{"x":"`+badCanary+`"}`, "Content-Type: text/plain"), 415, "VALIDATION_ERROR")
-	s.want(t, s.send(t, o.method, o.target(), s.key, `{"x":"`+badCanary+`"}`, "Content-Encoding: gzip"), 415, "VALIDATION_ERROR")
+	s.ask(t, o, o.target(), s.keyOf(o), `{"x":"`+badCanary+strings.Repeat("x", 4<<20)+`"}`, 413, "VALIDATION_ERROR")
+	s.ask(t, o, o.target(), s.keyOf(o), `{"x":"`+badCanary+`"}`, 415, "VALIDATION_ERROR", "Content-Type: text/plain")
+	s.ask(t, o, o.target(), s.keyOf(o), `{"x":"`+badCanary+`"}`, 415, "VALIDATION_ERROR", "Content-Encoding: gzip")
 }
 
 // wrong is a body whose member has a type that its schema does not name.
@@ -434,7 +513,7 @@ func (s *badDesk) paths(t *testing.T, o operation) {
 		"./" + badCanary, badCanary + "%0a", badCanary + "%ff", "%2F" + badCanary,
 	} {
 		target := "/v1" + strings.NewReplacer("{path}", path, "{id}", path).Replace(o.pattern)
-		s.want(t, s.send(t, o.method, target, s.key, s.sound(t, o)), 400, "VALIDATION_ERROR")
+		s.ask(t, o, target, s.key, s.sound(t, o), 400, "VALIDATION_ERROR")
 		if t.Failed() {
 			t.Fatal(target)
 		}
@@ -459,7 +538,7 @@ func (s *badDesk) queries(t *testing.T, o operation) {
 	for _, p := range o.parameters {
 		name, _ := at(p, "name").(string)
 		twice := name + "=" + url.QueryEscape(badCanary) + "&" + name + "=" + badCanary
-		s.want(t, s.send(t, o.method, o.target()+"?"+twice, s.key, ""), 400, "VALIDATION_ERROR")
+		s.ask(t, o, o.target()+"?"+twice, s.key, "", 400, "VALIDATION_ERROR")
 		if kind, _ := at(p, "schema", "type").(string); kind == "integer" || kind == "boolean" {
 			s.want(t, s.send(t, o.method, o.target()+"?"+name+"="+badCanary, s.key, ""), 400, "VALIDATION_ERROR")
 		}
@@ -470,6 +549,6 @@ func (s *badDesk) queries(t *testing.T, o operation) {
 // header: one that is too large is net/http's own refusal; another Host is ours.
 func (s *badDesk) header(t *testing.T, o operation) {
 	t.Helper()
-	s.want(t, s.send(t, o.method, o.target(), s.key, "", "X-Large: "+badCanary+strings.Repeat("x", 32<<10)), 431, "")
-	s.want(t, s.send(t, o.method, o.target(), s.key, "", "Origin: http://"+badCanary), 403, "ORIGIN_REFUSED")
+	s.ask(t, o, o.target(), s.key, "", 431, "", "X-Large: "+badCanary+strings.Repeat("x", 32<<10))
+	s.ask(t, o, o.target(), s.key, "", 403, "ORIGIN_REFUSED", "Origin: http://"+badCanary)
 }

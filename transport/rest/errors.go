@@ -113,7 +113,7 @@ func refusal(err error) (no httperror.Refusal, known bool) {
 	for _, f := range failures {
 		if errors.Is(err, f.err) {
 			no = httperror.New(f.status, f.code, f.message)
-			if f.err == approval.ErrTooMany {
+			if errors.Is(f.err, approval.ErrTooMany) {
 				no.RetryAfter = peopleTake
 			}
 			return no, true
