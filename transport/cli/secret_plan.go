@@ -88,7 +88,7 @@ func (p *importPlan) withReferences() []byte {
 	for _, s := range p.secrets {
 		to[s.entry.Name] = s.path
 	}
-	return p.file.Replace(func(e dotenv.Entry) string { return dotenv.Quote(to[e.Name].Reference()) })
+	return p.file.Replace(func(e dotenv.Entry) string { return to[e.Name].Reference() })
 }
 
 // importRow is one secret of an import as JSON.

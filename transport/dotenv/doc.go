@@ -11,17 +11,19 @@
 //	after := file.Replace(func(e dotenv.Entry) string { return vault.Path("production/app/" + e.Name).Reference() })
 //	line, err := dotenv.Append(nil, "KEY", value)
 //
-// The grammar is that of CONTRACT §5.10 with what .env files have beside it.
-// Text is UTF-8, with a byte order mark perhaps; lines end with LF or CRLF.
+// The grammar is this package's own. It agrees with the parser of the published
+// command line (CONTRACT §5.10), with shells and with the usual libraries wherever
+// those agree. Text is UTF-8, with a byte order mark perhaps; lines end with LF or
+// CRLF.
 //
 //	# comment          a line whose first character is #; so is an empty line
-//	[export] NAME=VALUE [# comment]
+//	[export] NAME=VALUE
 //
 // NAME is a letter or _ and then letters, digits, _, . and -; blanks may stand
 // around it and around =. No name stands twice. VALUE is one of
 //
-//	text      to the end of the line, without blanks at its ends. It ends before
-//	          a # that follows a blank. No \ at its end, no ${, $( or `.
+//	text      to the end of the line, without blanks at its ends. No # after a
+//	          blank, no \ at its end, no ${, $( or `.
 //	'text'    literally, over several lines if need be
 //	"text"    the same, with the escapes \n \r \t \\ \" \$ \` and no others, and
 //	          without ${, $( and ` that are not escaped
@@ -34,8 +36,15 @@
 //
 // Choice: what shells and libraries read differently is refused where a wrong
 // guess would store a wrong secret: expansion, line continuation, unknown
-// escapes. A # without a blank before it belongs to the value, as in shells;
-// the Node library drops it, and a password would lose its end. What is written
+// escapes, and a # after a blank, where shells begin a comment and the published
+// command line goes on with the value. A # without a blank before it belongs to
+// the value, as in shells and there; the Node library drops it, and a password
+// would lose its end. From the published command line's own parser, which does no
+// more than take one quote off each end, the grammar differs in this, and else is
+// right about what that command line exports: escapes in double quotes mean
+// something; quotes may hold line breaks; a quote at the end alone is part of the
+// value; export before a name and a comment after a closing quote are passed over;
+// a line that is no entry and a name that stands twice are refused. What is written
 // has nothing that a shell would run: a value may be anybody's, and people source
 // such files. For the same reason no name is written that a program obeys: whoever
 // may create a secret would choose what the reader of the file runs.

@@ -32,36 +32,35 @@ func TestParse(t *testing.T) {
 		text string
 		want []string
 	}{
-		"nothing":               {"", nil},
-		"comments and blanks":   {"# a=b\n\n  \t\n  # c\n#", nil},
-		"plain":                 {"A=b", []string{"A=b"}},
-		"several":               {"A=b\nC=d\n", []string{"A=b", "C=d"}},
-		"CRLF":                  {"A=b\r\nC='d'\r\n\r\n", []string{"A=b", "C=d"}},
-		"byte order mark":       {"\uFEFFA=b", []string{"A=b"}},
-		"export":                {"export A=b\n  export\tC=d", []string{"A=b", "C=d"}},
-		"export is a name too":  {"export=x", []string{"export=x"}},
-		"names":                 {"_a1.b-C=x\na=y", []string{"_a1.b-C=x", "a=y"}},
-		"blanks around":         {"  A \t=  b c\t \n", []string{"A=b c"}},
-		"= in the value":        {"A=b=c==", []string{"A=b=c=="}},
-		"comment behind":        {"A=b # c\nD='e' # f\nG=\"h\"\t#i", []string{"A=b", "D=e", "G=h"}},
-		"# in the value":        {"A=b#c\nD=#e\nF='#g'\nH=\"i # j\"", []string{"A=b#c", "D=#e", "F=#g", "H=i # j"}},
-		"empty":                 {"A=\nB=''\nC=\"\"\nD=   \nE= # x\nF=#", []string{"A=", "B=", "C=", "D=", "E=", "F=#"}},
-		"single quotes":         {`A='b "c" \n $d ${e} $(f) ' `, []string{`A=b "c" \n $d ${e} $(f) `}},
-		"double quotes":         {`A=" b\n\r\t\\\"\$c $d 'e' "`, []string{"A= b\n\r\t\\\"$c $d 'e' "}},
-		"escaped expansion":     {`A="\${b} \$(c)"`, []string{"A=${b} $(c)"}},
-		"escaped backticks":     {"A=\"\\`b\\`\"", []string{"A=`b`"}},
-		"quotes inside":         {`A=it's "fine"`, []string{`A=it's "fine"`}},
-		"dollar":                {"A=pa$word$", []string{"A=pa$word$"}},
-		"backslash":             {`A=C:\x\y`, []string{`A=C:\x\y`}},
-		"lines in quotes":       {"A='b\nc'\nD=\"" + pem + "\"\nE=f", []string{"A=b\nc", "D=" + pem, "E=f"}},
-		"CRLF in quotes":        {"A='b\r\nc'", []string{"A=b\r\nc"}},
-		"not ASCII":             {"A=ключ\nB='é'", []string{"A=ключ", "B=é"}},
-		"reference":             {"A=coatcheck://a/b\nC='coatcheck://d e/f' # g", []string{"A→a/b", "C→d e/f"}},
-		"reference further on":  {"A=x coatcheck://a/b", []string{"A=x coatcheck://a/b"}},
-		"a JSON document":       {`A='{"type":"service_account","n":1}'`, []string{`A={"type":"service_account","n":1}`}},
-		"no line break at end":  {"A='b'", []string{"A=b"}},
-		"a connection string":   {"DB=postgres://u:p@h/d?x=1&y=2", []string{"DB=postgres://u:p@h/d?x=1&y=2"}},
-		"comment after = alone": {"A=\t# c\nB=d", []string{"A=", "B=d"}},
+		"nothing":              {"", nil},
+		"comments and blanks":  {"# a=b\n\n  \t\n  # c\n#", nil},
+		"plain":                {"A=b", []string{"A=b"}},
+		"several":              {"A=b\nC=d\n", []string{"A=b", "C=d"}},
+		"CRLF":                 {"A=b\r\nC='d'\r\n\r\n", []string{"A=b", "C=d"}},
+		"byte order mark":      {"\uFEFFA=b", []string{"A=b"}},
+		"export":               {"export A=b\n  export\tC=d", []string{"A=b", "C=d"}},
+		"export is a name too": {"export=x", []string{"export=x"}},
+		"names":                {"_a1.b-C=x\na=y", []string{"_a1.b-C=x", "a=y"}},
+		"blanks around":        {"  A \t=  b c\t \n", []string{"A=b c"}},
+		"= in the value":       {"A=b=c==", []string{"A=b=c=="}},
+		"comment behind":       {"D='e' # f\nG=\"h\"\t#i\nJ='' # k", []string{"D=e", "G=h", "J="}},
+		"# in the value":       {"A=b#c\nD=#e\nF='#g'\nH=\"i # j\"", []string{"A=b#c", "D=#e", "F=#g", "H=i # j"}},
+		"empty":                {"A=\nB=''\nC=\"\"\nD=   \nF=#", []string{"A=", "B=", "C=", "D=", "F=#"}},
+		"single quotes":        {`A='b "c" \n $d ${e} $(f) ' `, []string{`A=b "c" \n $d ${e} $(f) `}},
+		"double quotes":        {`A=" b\n\r\t\\\"\$c $d 'e' "`, []string{"A= b\n\r\t\\\"$c $d 'e' "}},
+		"escaped expansion":    {`A="\${b} \$(c)"`, []string{"A=${b} $(c)"}},
+		"escaped backticks":    {"A=\"\\`b\\`\"", []string{"A=`b`"}},
+		"quotes inside":        {`A=it's "fine"`, []string{`A=it's "fine"`}},
+		"dollar":               {"A=pa$word$", []string{"A=pa$word$"}},
+		"backslash":            {`A=C:\x\y`, []string{`A=C:\x\y`}},
+		"lines in quotes":      {"A='b\nc'\nD=\"" + pem + "\"\nE=f", []string{"A=b\nc", "D=" + pem, "E=f"}},
+		"CRLF in quotes":       {"A='b\r\nc'", []string{"A=b\r\nc"}},
+		"not ASCII":            {"A=ключ\nB='é'", []string{"A=ключ", "B=é"}},
+		"reference":            {"A=coatcheck://a/b\nC='coatcheck://d e/f' # g", []string{"A→a/b", "C→d e/f"}},
+		"reference further on": {"A=x coatcheck://a/b", []string{"A=x coatcheck://a/b"}},
+		"a JSON document":      {`A='{"type":"service_account","n":1}'`, []string{`A={"type":"service_account","n":1}`}},
+		"no line break at end": {"A='b'", []string{"A=b"}},
+		"a connection string":  {"DB=postgres://u:p@h/d?x=1&y=2", []string{"DB=postgres://u:p@h/d?x=1&y=2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, err := dotenv.Parse([]byte(test.text))
@@ -98,6 +97,10 @@ func TestWhatIsRefused(t *testing.T) {
 		"backticks":           {"A=`canary`", "line 1: ${…}"},
 		"backticks, quoted":   {"A=\"x `canary`\"", "line 1: ${…}"},
 		"a lone backtick":     {"A=\"canary`\"", "line 1: ${…}"},
+		"a # in the value":    {"A=b\nB=canary # canary", "line 2: a # follows a blank"},
+		"# after many blanks": {"A=canary b \t#canary", "line 1: a # follows a blank"},
+		"# after = and blank": {"A= # canary\n", "line 1: a # follows a blank"},
+		"# at a reference":    {"A=coatcheck://canary/b # c", "line 1: a # follows a blank"},
 		"continued":           {"A=canary\\\nB=c", "line 1: the value ends with \\"},
 		"escape":              {`A="canary\d"`, "line 1: after \\ in double quotes"},
 		"escape, unicode":     {`A="canary\u0041"`, "line 1: after \\ in double quotes"},
@@ -144,13 +147,13 @@ func many(n int) string {
 }
 
 func TestReplaceTouchesValuesOnly(t *testing.T) {
-	const text = "\uFEFF# head\r\nexport A = 'x y' # keep\nB=\"p\nq\"\n\nC=\nD=''\nE=coatcheck://a/b\nF=plain  # and this\n\tG=#h"
-	const want = "\uFEFF# head\r\nexport A = <A> # keep\nB=<B>\n\nC=\nD=''\nE=coatcheck://a/b\nF=<F>  # and this\n\tG=<G>"
+	const text = "\uFEFF# head\r\nexport A = 'x y' # keep\nB=\"p\nq\"\n\nC=\nD=''\nE=coatcheck://a/b\nF=\"plain\"  # and this\n\tG=#h"
+	const want = "\uFEFF# head\r\nexport A = 'new/A' # keep\nB=new/B\n\nC=\nD=''\nE=coatcheck://a/b\nF='new/F'  # and this\n\tG=new/G"
 	f, err := dotenv.Parse([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := f.Replace(func(e dotenv.Entry) string { return "<" + e.Name + ">" })
+	got := f.Replace(func(e dotenv.Entry) string { return "new/" + e.Name })
 	if string(got) != want {
 		t.Errorf("got\n%q\nwant\n%q", got, want)
 	}
@@ -252,7 +255,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		quoted := file.Replace(func(e dotenv.Entry) string { return dotenv.Quote(string(e.Value.Reveal())) })
+		quoted := file.Replace(func(e dotenv.Entry) string { return string(e.Value.Reveal()) })
 		again, err := dotenv.Parse(quoted)
 		if err != nil {
 			t.Fatalf("%q: %v", quoted, err)

@@ -35,7 +35,7 @@ func Append(b []byte, name string, value []byte) ([]byte, error) {
 	}
 	b = append(b, name...)
 	b = append(b, '=')
-	return append(quote(b, value), '\n'), nil
+	return append(quote(b, value, false), '\n'), nil
 }
 
 // CheckName returns the error that [Append] has for a name; [ErrObeyed] tells
@@ -50,10 +50,6 @@ func CheckName(name string) error {
 		return nil
 	}
 }
-
-// Quote returns text as the value of an entry: see [Append], whose demands on
-// it are the caller's to meet.
-func Quote(text string) string { return string(quote(nil, []byte(text))) }
 
 func isName(name string) bool {
 	for i := range len(name) {
@@ -71,9 +67,11 @@ func control(r rune) bool {
 // bare are the characters of values that need no quotes anywhere.
 const bare = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@%+,=^-"
 
-func quote(b, value []byte) []byte {
+// quote appends a value; always says that it takes quotes also where it needs none
+// by itself.
+func quote(b, value []byte, always bool) []byte {
 	switch {
-	case len(bytes.Trim(value, bare)) == 0:
+	case !always && len(bytes.Trim(value, bare)) == 0:
 		return append(b, value...)
 	case !bytes.ContainsAny(value, "'\n\r\t"):
 		b = append(b, '\'')

@@ -24,6 +24,7 @@ type Entry struct {
 	Reference vault.Path   // the value is a reference to this secret already
 	start     int          // of the value with its quotes, in the text
 	end       int
+	remark    bool // a comment follows in its line
 }
 
 // File is a text that was read.
@@ -73,8 +74,9 @@ func Parse(text []byte) (*File, error) {
 }
 
 // Replace returns the text with every value that is neither empty nor a
-// reference replaced by the text that with returns; the rest, comments and
-// order too, is as it was to the byte.
+// reference replaced by the one that with returns, written as [Append] does and
+// with the same demands on it, which are the caller's to meet; the rest, comments
+// and order too, is as it was to the byte.
 func (f *File) Replace(with func(Entry) string) []byte {
 	out := make([]byte, 0, len(f.text))
 	from := 0
@@ -83,7 +85,7 @@ func (f *File) Replace(with func(Entry) string) []byte {
 			continue
 		}
 		out = append(out, f.text[from:e.start]...)
-		out = append(out, with(e)...)
+		out = quote(out, []byte(with(e)), e.remark)
 		from = e.end
 	}
 	return append(out, f.text[from:]...)
@@ -141,8 +143,8 @@ func (p *parser) entry() (e Entry, found bool, err error) {
 	e.start = p.at
 	var value []byte
 	switch {
-	case p.has("#") && p.at > after: // NAME= # comment
-		e.start, e.end, p.at = after, after, after
+	case p.has("#") && p.at > after:
+		err = p.fail(comment)
 	case p.has("'"):
 		value, err = p.quoted('\'')
 	case p.has(`"`):
@@ -153,13 +155,11 @@ func (p *parser) entry() (e Entry, found bool, err error) {
 	if err != nil {
 		return e, false, err
 	}
-	if e.end == 0 {
-		e.end = p.at
-	}
+	e.end = p.at
 	if len(value) > vault.MaxValueBytes {
 		return e, false, &SyntaxError{e.Line, fmt.Sprintf("the value is longer than %d bytes", vault.MaxValueBytes)}
 	}
-	if err := p.rest(); err != nil {
+	if e.remark, err = p.rest(); err != nil {
 		return e, false, err
 	}
 	to, is, err := vault.ParseReference(string(value))
@@ -210,14 +210,15 @@ func (p *parser) lineEnd() error {
 	return nil
 }
 
-// rest takes what may follow a value.
-func (p *parser) rest() error {
+// rest takes what may follow a value, and tells whether that is a comment.
+func (p *parser) rest() (remark bool, err error) {
 	from := p.at
 	p.blanks()
-	if p.has("#") && p.at == from || !p.comment() {
-		return p.fail("text follows the closing quote")
+	remark = p.has("#")
+	if remark && p.at == from || !p.comment() {
+		return false, p.fail("text follows the closing quote")
 	}
-	return p.lineEnd()
+	return remark, p.lineEnd()
 }
 
 func (p *parser) name() string {
@@ -239,7 +240,7 @@ func (p *parser) plain() ([]byte, error) {
 	end := start
 	for !p.ended() {
 		if p.has("#") && p.at > start && blank(p.text[p.at-1]) {
-			break
+			return nil, p.fail(comment)
 		}
 		if p.expands() {
 			return nil, p.fail(expansion)
@@ -259,6 +260,8 @@ func (p *parser) plain() ([]byte, error) {
 func (p *parser) expands() bool { return p.has("${") || p.has("$(") || p.has("`") }
 
 const expansion = "${…}, $(…) and `…` are not expanded here: put the value in single quotes if they belong to it"
+
+const comment = "a # follows a blank, which some read as a comment and some as part of the value: put the value in single quotes, or the comment into a line of its own"
 
 // quoted reads a value in quotes.
 func (p *parser) quoted(quote byte) ([]byte, error) {

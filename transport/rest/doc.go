@@ -63,6 +63,33 @@
 //     is": a plain rewrite lowers no tier (CONTRACT §19.27). To lower one, PATCH.
 //   - 202 for "an approval is needed" goes to edition A's direct reads alone: to
 //     the others any 2xx is a value (R8).
+//   - The arguments of GET and DELETE stand in the query. A body with anything in it
+//     is refused there: permanent in the body of a DELETE would be left undone.
+//
+// Where CONTRACT has a suggestion and this door does otherwise:
+//
+//   - §5.10: .env text is read as package dotenv says, and not as the published
+//     command line's own parser does. What that would take for another value
+//     without quotes, a # after a blank, is refused with its line; what it exports
+//     is read back to the byte or refused for an expansion. Empty values and
+//     references to secrets are skipped, and counted as such.
+//   - §10: nothing happens when a secret or a token expires, so that there is no
+//     secret.expired and no token.expired: whoever comes too late is on record as
+//     refused. There is no token.used, because each reading and change has the token
+//     as its actor, nor secret.rolled_back, because no version becomes the newest
+//     again. To destroy a secret is secret.purged, not secret.deleted. What timed
+//     out is approval.expired, and approval.voted is an agreement that others must
+//     follow.
+//   - §19.10: the older versions of a critical secret are not the owner's alone:
+//     they take the approval that the newest takes.
+//   - §19.18: accessed_at is null until a value was read, also in clients: it is
+//     not made up of created_at.
+//   - §19.28: what an agent says of an existing secret beside its value, tags or a
+//     description that are not there already, is 403 OWNER_ONLY. Replacing them is
+//     for admins; they are what rules and people judge a secret by.
+//   - §19.35: an approval is asked for changes, rotations and deletions of a guarded
+//     secret as for readings of it: whoever may write may exchange a value for his
+//     own.
 //
 // # What it does not do
 //

@@ -145,6 +145,45 @@ func TestCLI(t *testing.T) {
 	mentions(t, d.assFails(t, "ass_live_0000000000000000000000", "secrets", "list"), "Not authenticated.")
 }
 
+// TestCLIEnvFiles: what the published command line exports is what is imported, or
+// is refused by its line; so is what that command line and others read differently.
+func TestCLIEnvFiles(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	file := filepath.Join(d.dir, "app.env")
+	keep := map[string]string{}
+	for name, around := range map[string]string{
+		"PLAIN": "%", "BLANKS": " % b ", "HASH": "% #c", "HASHED": "%#c", "QUOTES": `it's "%"`, "QUOTE": `%"`, "QUOTED": `'%'`, "ESCAPES": `\n%\\\"`, "LINES": "%\n-- x\n",
+		"DOLLAR": "pa$word%$", "EQUALS": "%==", "TAB": "%\tx", "LETTERS": "é%", "DOCUMENT": `{"a":"%"}`,
+	} {
+		keep[name] = strings.ReplaceAll(around, "%", d.value(t))
+		body, err := json.Marshal(map[string]string{"value": keep[name]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status, answer := d.send(t, d.billing, http.MethodPut, "/v1/secrets/staging/billing/"+name, string(body)); status != http.StatusCreated {
+			t.Fatalf("%s: %d %v", name, status, answer)
+		}
+	}
+	d.assDoes(t, d.billing, "env", "export", "staging/billing", "--output", file)
+	d.assDoes(t, d.billing, "env", "import", file, "--namespace", "staging/billing/copy")
+	for name, value := range keep {
+		if _, answer := d.send(t, d.billing, http.MethodGet, "/v1/secrets/staging/billing/copy/"+name, ""); answer["value"] != value {
+			t.Errorf("%s: %q came back as %q", name, value, answer["value"])
+		}
+	}
+
+	for _, line := range []string{"A=b #c", "A=b\t# c", "A= # c", "A=\"${B}\""} {
+		if err := os.WriteFile(file, []byte("OTHER=x\n"+line+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		mentions(t, d.assFails(t, d.billing, "env", "import", file, "--namespace", "staging/billing/refused"), "line 2")
+	}
+	var listed listing
+	d.assTells(t, &listed, d.billing, "secrets", "list", "staging/billing/refused")
+	same(t, "secrets of refused files", len(listed.Items), 0)
+}
+
 // TestCLIAdmin is the same program in the hands of a person: it signs in, and
 // manages agents and what they may read.
 func TestCLIAdmin(t *testing.T) {
