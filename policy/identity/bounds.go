@@ -16,22 +16,35 @@ const MaxNamespaces = 50
 // Namespaces are none. They compare with == as what they were made of.
 type Namespaces struct{ text string } // a path a line
 
-// ParseNamespaces reads up to [MaxNamespaces] paths; a slash at the end of one
-// is ignored, and repetitions count once. The error is a *[vault.InvalidError] of
-// field "namespace".
+// ParseNamespaces reads up to [MaxNamespaces] paths; a slash at the end of one, or
+// a slash and a star, is ignored, and repetitions count once. A star alone is
+// everything: with one among them there are none, which is no limit. The error is a
+// *[vault.InvalidError] of field "namespace".
 func ParseNamespaces(texts []string) (Namespaces, error) {
 	if len(texts) > MaxNamespaces {
 		return Namespaces{}, &vault.InvalidError{Field: "namespace", Rule: "has more than 50 entries"}
 	}
 	var lines []string
+	everything := false
 	for _, text := range texts {
-		p, err := vault.ParsePath(strings.TrimSuffix(text, "/"))
+		if text == "*" {
+			everything = true
+			continue
+		}
+		below, starred := strings.CutSuffix(text, "/*")
+		if !starred {
+			below = strings.TrimSuffix(text, "/")
+		}
+		p, err := vault.ParsePath(below)
 		if bad := (*vault.InvalidError)(nil); errors.As(err, &bad) {
 			return Namespaces{}, &vault.InvalidError{Field: "namespace", Rule: bad.Rule}
 		}
 		if !slices.Contains(lines, string(p)) {
 			lines = append(lines, string(p))
 		}
+	}
+	if everything {
+		return Namespaces{}, nil
 	}
 	return Namespaces{strings.Join(lines, "\n")}, nil
 }

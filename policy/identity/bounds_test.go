@@ -43,7 +43,13 @@ func TestNamespaces(t *testing.T) {
 	if none := namespaces(t); !none.IsZero() || none.Contain("a/b") || none.Strings() != nil {
 		t.Error("no namespaces contain something")
 	}
-	for _, bad := range []string{"", "/", "a//", "/a", "a//b", "..", "a/../b", "a*", "a\nb", strings.Repeat("a", 513)} {
+	if n := namespaces(t, "staging/*", "production/openai/*", "staging"); !slices.Equal(n.Strings(), []string{"staging", "production/openai"}) {
+		t.Errorf("with stars %q", n.Strings())
+	}
+	if all := namespaces(t, "staging", "*"); !all.IsZero() {
+		t.Errorf("a star alone limits to %q", all.Strings())
+	}
+	for _, bad := range []string{"*/", "**", "/*", "a//*", "a/**", "a/*/*", "*/a", "", "/", "a//", "/a", "a//b", "..", "a/../b", "a*", "a\nb", strings.Repeat("a", 513)} {
 		_, err := identity.ParseNamespaces([]string{"fine", bad})
 		invalid(t, bad, err, "namespace", bad)
 	}

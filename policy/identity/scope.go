@@ -100,7 +100,7 @@ func ParseScope(s string) (Scope, error) {
 		return known, nil
 	}
 	if s == "manage:agents" {
-		return Scope{}, &vault.InvalidError{Field: "scope", Rule: "manage:agents is for admins only"}
+		return Scope{}, &vault.InvalidError{Field: "scope", Rule: "manage:agents is for admins only: leave it out, and give people who manage agents an admin's key"}
 	}
 	rest, ok := strings.CutPrefix(s, secretsPrefix)
 	action, glob, colon := strings.Cut(rest, ":")
@@ -115,7 +115,7 @@ func ParseScope(s string) (Scope, error) {
 	}
 	var bad *vault.InvalidError
 	if _, err := vault.ParsePath(strings.ReplaceAll(glob, "*", "a")); errors.As(err, &bad) {
-		return Scope{}, &vault.InvalidError{Field: "scope", Rule: "does not end in a path or a glob over paths, which " + bad.Rule}
+		return Scope{}, &vault.InvalidError{Field: "scope", Rule: "does not end in a path or a glob over paths: its " + bad.Error()}
 	}
 	return Scope{Action(action), vault.Glob(glob)}, nil
 }

@@ -17,7 +17,7 @@ var (
 )
 
 // TestReadmePrograms reads a secret as the README tells programs to: its rule, its
-// two requests.
+// two requests, and how to wait for people.
 func TestReadmePrograms(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(readmePath)
@@ -28,9 +28,9 @@ func TestReadmePrograms(t *testing.T) {
 	if section == nil {
 		t.Fatal("there is no section")
 	}
-	rules, requests := yamlBlock.FindSubmatch(section[1]), bashBlock.FindSubmatch(section[1])
-	if rules == nil || requests == nil {
-		t.Fatal("there is no rule, or no request")
+	rules, requests := yamlBlock.FindSubmatch(section[1]), bashBlock.FindAllSubmatch(section[1], -1)
+	if rules == nil || len(requests) != 2 {
+		t.Fatal("there is no rule, or another number of requests")
 	}
 	r := newReader(t)
 	r.do("coatcheck init")
@@ -68,7 +68,7 @@ func TestReadmePrograms(t *testing.T) {
 		}
 		return got
 	}
-	lines := strings.Split(strings.TrimSpace(string(requests[1])), "\n")
+	lines := strings.Split(strings.TrimSpace(string(requests[0][1])), "\n")
 	if len(lines) != 2 {
 		t.Fatalf("%d requests", len(lines))
 	}
@@ -78,5 +78,22 @@ func TestReadmePrograms(t *testing.T) {
 	}
 	if again := ask(lines[1], "TOKEN", token); again["error"] == nil {
 		t.Errorf("a token for one use is good for two: %v", again)
+	}
+
+	// What people must agree to is asked for, waited for and asked for again.
+	r.do("printf %s guarded-hunter2 | coatcheck secret set production/deploy/root --tier sensitive")
+	ada := strings.TrimSpace(r.do("coatcheck admin add ada"))
+	guarded := strings.NewReplacer("TOKEN", "KEY", "db-password", "root").Replace(lines[1])
+	id, _ := ask(guarded, "KEY", key)["approval_id"].(string)
+	poll := string(requests[1][1])
+	if got := ask(poll, "APPROVAL_ID", id); got["status"] != "pending" {
+		t.Errorf("before: %v", got)
+	}
+	ask(`curl -X POST -H "Authorization: Bearer $ADA" http://127.0.0.1:7420/v1/approvals/$APPROVAL_ID/approve`, "ADA", ada)
+	if got := ask(poll, "APPROVAL_ID", id); got["status"] != "approved" {
+		t.Errorf("after: %v", got)
+	}
+	if got := ask(guarded, "KEY", key); got["value"] != "guarded-hunter2" {
+		t.Errorf("once agreed: %v", got)
 	}
 }

@@ -10,7 +10,7 @@ import (
 type agentRequest struct {
 	Name              string   `json:"name" jsonschema:"minLength=1,maxLength=64,pattern=^[A-Za-z0-9_-]+$"`
 	Description       string   `json:"description,omitempty"`
-	AllowedNamespaces []string `json:"allowed_namespaces,omitempty" jsonschema_description:"What the agent and its tokens may reach at most, whatever the policy allows. None: no such limit."`
+	AllowedNamespaces []string `json:"allowed_namespaces,omitempty" jsonschema_description:"What the agent and its tokens may reach at most, whatever the policy allows; production/* is production. None, or * among them: no such limit."`
 	AllowedScopes     []string `json:"allowed_scopes,omitempty" jsonschema_description:"The same, as scopes: secrets:read:production/*. None: no such limit."`
 }
 

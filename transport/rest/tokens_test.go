@@ -2,6 +2,7 @@ package rest_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/coatcheck-dev/coatcheck/policy/broker"
@@ -103,6 +104,43 @@ func TestOnlyDirectReadsGet202(t *testing.T) {
 		if got.status != tt.status || problem["code"] != "APPROVAL_REQUIRED" {
 			t.Errorf("%s: %d %s", name, got.status, got.body)
 		}
+	}
+}
+
+// TestAgentSeesItsTokensRequests: what an agent may look at it may list too.
+func TestAgentSeesItsTokensRequests(t *testing.T) {
+	d := newDesk(t, programs)
+	d.put(t, "app/key", "v", vault.Change{})
+	token, _ := d.send(t, "program", "POST /v1/tokens", `{"scope":"secrets:read:app/*"}`).fields(t)["token"].(string)
+	critical := vault.Critical
+	d.put(t, "app/key", "v", vault.Change{Tier: &critical})
+	refused, _ := d.send(t, token, "GET /v1/secrets/app/key", "").fields(t)["error"].(map[string]any)
+	id, _ := refused["approval_id"].(string)
+	for who, sees := range map[string]bool{"program": true, token: true, "ada": true, "stranger": false} {
+		looked, listed := d.send(t, who, "GET /v1/approvals/agent/"+id, ""), d.send(t, who, "GET /v1/approvals", "")
+		if id == "" || (looked.status == 200) != sees || strings.Contains(listed.body, id) != sees {
+			t.Errorf("%s: %s\n%s", who, looked.body, listed.body)
+		}
+	}
+}
+
+// TestAgentsOfTheCommandLine: what the published command line offers to limit an
+// agent to (R9).
+func TestAgentsOfTheCommandLine(t *testing.T) {
+	d := newDesk(t, programs)
+	for body, want := range map[string]string{
+		`{"name":"a","allowed_namespaces":["*"],"allowed_scopes":["read:secrets","import:secrets"]}`: `"allowed_namespaces":[],"allowed_scopes":["secrets:read:*","secrets:write:*"]`,
+		`{"name":"b","allowed_namespaces":["production/*","staging"]}`:                               `"allowed_namespaces":["production","staging"],"allowed_scopes":[]`,
+		`{"name":"c","allowed_scopes":["read:secrets","manage:agents"]}`:                             "scope manage:agents is for admins only: leave it out, and give people who manage agents an admin's key.",
+		`{"name":"c","allowed_scopes":["secrets:read:a/b//c"]}`:                                      "scope does not end in a path or a glob over paths: its path segment 3 is empty.",
+		`{"name":"c","allowed_namespaces":["a*"]}`:                                                   "namespace segment 1 has a character",
+	} {
+		if got := d.send(t, "ada", "POST /v1/agents", body); !strings.Contains(got.body, want) {
+			t.Errorf("%s: %d %s", body, got.status, got.body)
+		}
+	}
+	if got := d.send(t, "ada", "GET /v1/agents", ""); strings.Contains(got.body, `"name":"c"`) {
+		t.Errorf("an agent of refused limits: %s", got.body)
 	}
 }
 
