@@ -111,6 +111,8 @@ func outcome(err error) (name, code string, ok bool) {
 	var upstream *redeem.Upstream
 	var bad *vault.InvalidError
 	switch {
+	case errors.As(err, &denied) && denied.Code == NotKept: // it was done
+		return audit.Failed, string(NotKept), true
 	case errors.As(err, &denied):
 		return audit.Denied, string(denied.Code), true
 	case ByVault(err) != nil:

@@ -22,6 +22,7 @@ type away struct {
 	// before is asked before each call, and may answer it with an error.
 	before func(call string, p vault.Path) error
 	mute   bool  // it does not say with a value when its secret was made
+	blind  bool  // nor of a change
 	list   error // of every list
 }
 
@@ -65,7 +66,11 @@ func (a *away) Put(ctx context.Context, p vault.Path, c vault.Change) (vault.Met
 	if err := a.ask("put", p); err != nil {
 		return vault.Metadata{}, err
 	}
-	return a.Vault.Put(ctx, p, c)
+	m, err := a.Vault.Put(ctx, p, c)
+	if a.blind {
+		m.CreatedAt = time.Time{}
+	}
+	return m, err
 }
 
 func (a *away) Delete(ctx context.Context, p vault.Path, permanent bool) error {

@@ -250,13 +250,20 @@ func (t *turn) restore(tx *sqldb.Tx, p vault.Path, then func(vault.Metadata)) er
 		}
 		return err
 	}
-	t.effects = append(t.effects, effect{do: func(ctx context.Context) error {
-		m, err := t.b.far.Restore(ctx, p)
-		if err == nil {
-			then(m)
-		}
-		return err
-	}})
+	var m vault.Metadata
+	t.effects = append(t.effects, effect{
+		do: func(ctx context.Context) (err error) {
+			m, err = t.b.far.There().Restore(ctx, p)
+			return err
+		},
+		then: func(tx *sqldb.Tx) error {
+			whole, err := t.b.far.Complete(tx, m)
+			if err == nil {
+				then(whole)
+			}
+			return err
+		},
+	})
 	return nil
 }
 
@@ -319,6 +326,18 @@ func (b *Broker) carryOut(ctx context.Context, j judge, e *audit.Entry, act func
 	if _, known := errors.AsType[*Denied](kept); !known {
 		b.c.Log.ErrorContext(ctx, "done in the vault elsewhere and not kept here", append(attrs(e), slog.Any("error", kept))...)
 		kept = notKept()
+	}
+	for i, one := range j.effects {
+		failed := kept
+		switch {
+		case one.own == nil:
+			continue
+		case i >= tried:
+			failed = errNotTried
+		case i == tried-1 && err != nil:
+			failed = err
+		}
+		b.later(ctx, b.outcomeOf(*one.own.entry, one.own.seq, failed))
 	}
 	b.later(ctx, b.outcomeOf(*e, seq, kept))
 	return errors.Join(err, kept)

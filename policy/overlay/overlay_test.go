@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,12 +28,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type bare struct {
 	*embedded.Vault
 	db    *sqldb.DB
+	mu    sync.Mutex
 	calls []string
 	blind bool // it does not say when a secret was made
 }
 
 func (b *bare) Put(ctx context.Context, p vault.Path, c vault.Change) (vault.Metadata, error) {
+	b.mu.Lock()
 	b.calls = append(b.calls, "put")
+	b.mu.Unlock()
 	if c.Destinations != nil || c.Generate != nil {
 		return vault.Metadata{}, vault.ErrUnsupported
 	}
