@@ -15,7 +15,7 @@ const recallFor = time.Minute
 
 // recall remembers whom credentials belonged to lately, by their SHA-256. It proves
 // nothing, and serves requests only whose handler asks by itself whether their
-// principal may still act ([Config.Proves]): looking the credential up before that
+// principal may still act ([Config.RESTProves]): looking the credential up before that
 // would be the same question twice, and the dearer half of a reading but for its
 // commit. To look instead whether anything in the tables of agents and tokens has
 // changed was rejected: it is the look that costs, not what it finds.
