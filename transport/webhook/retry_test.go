@@ -297,9 +297,10 @@ func TestStopping(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				d, n := newRecord(), 0
+				d, n, begun := newRecord(), 0, make(chan struct{}, 2)
 				stop := running(t, d, func(ctx context.Context, _ string) (*redeem.Response, error) {
 					n++
+					begun <- struct{}{}
 					select {
 					case <-time.After(c.takes):
 						return status(200)
@@ -309,7 +310,7 @@ func TestStopping(t *testing.T) {
 				}, hookURL)
 				d.add("secret.rotated")
 				d.add("secret.rotated")
-				synctest.Wait()
+				<-begun
 				if took := stop(); took != c.stops {
 					t.Error(took)
 				}
