@@ -43,23 +43,26 @@ func (f *following) Open(ctx context.Context, sealed, aad []byte) ([]byte, error
 	if !notItsKey(err) {
 		return plain, err
 	}
-	choice, fault := f.choose()
-	if fault != nil {
-		return nil, err
-	}
-	for _, next := range []embedded.KeySource{choice.source, choice.next} {
-		if next == nil || next.String() == source.String() || asksOnce(next) {
+	// The files may be changed while they are read, and again after that.
+	for range 3 {
+		choice, fault := f.choose()
+		if fault != nil {
 			continue
 		}
-		plain, fault := next.Open(ctx, sealed, aad)
-		switch {
-		case fault == nil:
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			f.now = next
-			return plain, nil
-		case !notItsKey(fault):
-			err = fault
+		for _, next := range []embedded.KeySource{choice.source, choice.next} {
+			if next == nil || next.String() == source.String() || asksOnce(next) {
+				continue
+			}
+			plain, fault := next.Open(ctx, sealed, aad)
+			switch {
+			case fault == nil:
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				f.now = next
+				return plain, nil
+			case !notItsKey(fault):
+				err = fault
+			}
 		}
 	}
 	return nil, err
