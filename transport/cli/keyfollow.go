@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 
@@ -43,6 +44,7 @@ func (f *following) Open(ctx context.Context, sealed, aad []byte) ([]byte, error
 	if !notItsKey(err) {
 		return plain, err
 	}
+	tried := []string{source.String()}
 	// The files may be changed while they are read, and again after that.
 	for range 3 {
 		choice, fault := f.choose()
@@ -50,9 +52,10 @@ func (f *following) Open(ctx context.Context, sealed, aad []byte) ([]byte, error
 			continue
 		}
 		for _, next := range []embedded.KeySource{choice.source, choice.next} {
-			if next == nil || next.String() == source.String() || asksOnce(next) {
+			if next == nil || slices.Contains(tried, next.String()) || asksOnce(next) {
 				continue
 			}
+			tried = append(tried, next.String())
 			plain, fault := next.Open(ctx, sealed, aad)
 			switch {
 			case fault == nil:
