@@ -295,7 +295,9 @@ func (b *Broker) exportOne(tx *sqldb.Tx, j judge, one audit.Entry, out *[]vault.
 	j.effects = append(j.effects, effect{
 		do: func(ctx context.Context) error {
 			s, err := j.open(ctx, j.asManager(policy.Reveal, one.Path), vault.Latest)
-			*out, one.Version = append(*out, s), s.Version
+			if err == nil {
+				*out, one.Version = append(*out, s), s.Version
+			}
 			return failed(err)
 		},
 	})
